@@ -1,0 +1,4 @@
+//! Stub.
+/// Stub.
+#[derive(Debug, Default)]
+pub struct Secrets;
