@@ -1,0 +1,86 @@
+//! Lengths of time as people write them: `30s`, `5m`, `250ms`, `1h 30m`.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A length of time, written as `30s`; whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Duration(std::time::Duration);
+
+impl Duration {
+    /// Returns `seconds` seconds.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(std::time::Duration::from_secs(seconds))
+    }
+
+    /// Returns `milliseconds` milliseconds.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(std::time::Duration::from_millis(milliseconds))
+    }
+
+    /// Returns the whole seconds in it.
+    pub const fn as_secs(self) -> u64 {
+        self.0.as_secs()
+    }
+
+    /// Returns the seconds in it, with their fraction.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0.as_secs_f64()
+    }
+
+    /// Returns the milliseconds in it.
+    pub fn as_millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns it as the standard library's type.
+    pub const fn to_std(self) -> std::time::Duration {
+        self.0
+    }
+
+    /// Whether it is a whole number of seconds, as most AWS fields ask.
+    pub const fn is_whole_seconds(self) -> bool {
+        self.0.subsec_nanos() == 0
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", humantime::format_duration(self.0))
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length = humantime::parse_duration(&text).map_err(|error| {
+            de::Error::custom(format_args!("`{text}` is not a duration ({error}); write it like `30s`, `5m` or `250ms`"))
+        })?;
+        if length.subsec_nanos() % 1_000_000 != 0 {
+            return Err(de::Error::custom(format_args!("`{text}` is finer than a millisecond")));
+        }
+        Ok(Self(length))
+    }
+}
+
+impl JsonSchema for Duration {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A length of time with its unit, such as `250ms`, `30s`, `5m` or `1h 30m`.",
+            "pattern": r"^\s*([0-9]+\s*[a-zA-Z]+\s*)+$",
+        })
+    }
+}
