@@ -1,1 +1,4 @@
-//! Stub.
+//! The control loop. Data flows one way: watch -> accept -> desired -> diff -> apply -> status -> publish.
+
+pub mod cloud;
+pub mod plan;

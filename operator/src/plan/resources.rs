@@ -1,0 +1,383 @@
+//! What AWS holds for one connector, wanted or seen, in our words. Two values that are equal need no call.
+//!
+//! What AWS returns is made ours at the edge: defaults filled in, what others own (the count that Application Auto
+//! Scaling moves) kept apart in [`Observed`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use penstock_crds::Name;
+use serde::{Deserialize, Serialize};
+
+/// The tag that names the operator instance that owns a resource.
+pub const TAG_OPERATOR: &str = "penstock:operator";
+/// The tag that names the connector.
+pub const TAG_CONNECTOR: &str = "penstock:connector";
+/// The tag that names the incarnation of the connector.
+pub const TAG_UID: &str = "penstock:uid";
+/// The tag that carries the offset of the document that made the resource.
+pub const TAG_GENERATION: &str = "penstock:generation";
+/// The tag that carries the hash of the merged document that made the resource.
+pub const TAG_SPEC_HASH: &str = "penstock:spec-hash";
+
+/// Everything that AWS should hold, or holds and is ours, for one connector.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Resources {
+    /// The ECS service and the revision that it runs.
+    pub service: Option<Service>,
+    /// The scalable target and its policies.
+    pub scaling: Option<Scaling>,
+    /// The alarms by name.
+    pub alarms: BTreeMap<String, Alarm>,
+}
+
+/// An ECS service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Service {
+    /// What a change of starts a new deployment.
+    pub revision: Revision,
+    /// Percent of the desired count that keeps running during a deployment.
+    pub minimum_healthy_percent: i32,
+    /// Percent of the desired count that may run during a deployment.
+    pub maximum_percent: i32,
+    /// Whether the circuit breaker is on and rolls back.
+    pub breaker: bool,
+    /// Whether tasks inherit the service's tags.
+    pub propagate_tags: bool,
+    /// Tags, ours and the writer's labels; generation and hash are those of the document that last changed the service.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a service runs, and where: the part whose change starts a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Revision {
+    /// What one task is.
+    pub task_definition: TaskDefinition,
+    /// The subnets of the tasks.
+    pub subnets: BTreeSet<String>,
+    /// The security groups of the tasks.
+    pub security_groups: BTreeSet<String>,
+    /// Whether tasks get a public address.
+    pub public_ip: bool,
+    /// What tasks run on.
+    pub capacity: Capacity,
+    /// Placement constraints as `type` or `type:expression`.
+    pub placement_constraints: Vec<(String, Option<String>)>,
+    /// Placement strategies as type and field.
+    pub placement_strategies: Vec<(String, Option<String>)>,
+}
+
+/// What tasks run on, spelled as ECS does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Capacity {
+    /// `FARGATE` or `EC2`.
+    LaunchType(String),
+    /// Capacity providers, sorted by name, each with base and weight.
+    Providers(Vec<(String, i32, i32)>),
+}
+
+/// What one task is; tags apart, since they never start a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TaskDefinition {
+    /// The family, the same as the service's name.
+    pub family: String,
+    /// CPU units.
+    pub cpu: u32,
+    /// MiB.
+    pub memory: u32,
+    /// `X86_64` or `ARM64`.
+    pub architecture: String,
+    /// `FARGATE` or `EC2`.
+    pub compatibility: String,
+    /// The ARN of the bridge's role.
+    pub task_role: Option<String>,
+    /// The ARN of the role that ECS uses.
+    pub execution_role: Option<String>,
+    /// The one container.
+    pub container: Container,
+}
+
+/// The bridge's container; essential, with a read-only root file system and an init process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// Its name in the task.
+    pub name: String,
+    /// The image.
+    pub image: String,
+    /// Plain variables.
+    pub environment: BTreeMap<String, String>,
+    /// Variables that ECS takes from secrets: their `valueFrom`.
+    pub secrets: BTreeMap<String, String>,
+    /// awslogs options.
+    pub log_options: BTreeMap<String, String>,
+    /// Labels, of which `penstock.dev/restarted-at` replaces the tasks when it changes.
+    pub labels: BTreeMap<String, String>,
+    /// Seconds between SIGTERM and SIGKILL.
+    pub stop_timeout: i32,
+    /// The health check.
+    pub health_check: HealthCheck,
+}
+
+/// A container's health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HealthCheck {
+    /// `CMD` and the command.
+    pub command: Vec<String>,
+    /// Seconds between checks.
+    pub interval: i32,
+    /// Seconds that one may take.
+    pub timeout: i32,
+    /// Failures in a row that make it unhealthy.
+    pub retries: i32,
+    /// Seconds at the start in which failures do not count.
+    pub start_period: i32,
+}
+
+/// A scalable target and its policies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scaling {
+    /// The lower bound as registered.
+    pub min: i32,
+    /// The upper bound as registered.
+    pub max: i32,
+    /// Whether scaling in, out and by schedule is suspended.
+    pub suspended: bool,
+    /// Our policies by name.
+    pub policies: BTreeMap<String, Policy>,
+}
+
+/// A target-tracking policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Policy {
+    /// What is held at `target`.
+    pub metric: PolicyMetric,
+    /// The value to hold.
+    pub target: f64,
+    /// Seconds after scaling out.
+    pub scale_out_cooldown: i32,
+    /// Seconds after scaling in.
+    pub scale_in_cooldown: i32,
+    /// Whether the policy never scales in.
+    pub disable_scale_in: bool,
+}
+
+/// The metric of a policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum PolicyMetric {
+    /// Such as `ECSServiceAverageMemoryUtilization`.
+    Predefined(String),
+    /// Metric math.
+    Math(Vec<MetricQuery>),
+    /// A form that Penstock never writes, described; it always differs from what is wanted.
+    Other(String),
+}
+
+/// One line of metric math: a metric or an expression.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MetricQuery {
+    /// Its name in expressions.
+    pub id: String,
+    /// The metric, or nothing for an expression.
+    pub metric: Option<MetricStat>,
+    /// The expression, or nothing for a metric.
+    pub expression: Option<String>,
+    /// What people read.
+    pub label: Option<String>,
+    /// Whether this is the line that counts.
+    pub return_data: bool,
+}
+
+/// A metric and how it is condensed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MetricStat {
+    /// Such as `AWS/SQS`.
+    pub namespace: String,
+    /// Such as `ApproximateNumberOfMessagesVisible`.
+    pub name: String,
+    /// The dimensions by name.
+    pub dimensions: BTreeMap<String, String>,
+    /// Such as `Average`.
+    pub statistic: String,
+    /// The unit, if one is asked for.
+    pub unit: Option<String>,
+    /// Seconds per data point; nothing in policies, which take a minute.
+    pub period: Option<i32>,
+}
+
+/// A metric-math alarm.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alarm {
+    /// What people read.
+    pub description: String,
+    /// The metric math; empty for a form that Penstock never writes, which always differs.
+    pub metrics: Vec<MetricQuery>,
+    /// Such as `GreaterThanOrEqualToThreshold`.
+    pub comparison: String,
+    /// The threshold.
+    pub threshold: f64,
+    /// Data points looked at.
+    pub evaluation_periods: i32,
+    /// Data points that must breach.
+    pub datapoints_to_alarm: i32,
+    /// Such as `notBreaching`.
+    pub treat_missing_data: String,
+    /// Topics told on ALARM.
+    pub alarm_actions: BTreeSet<String>,
+    /// Topics told on OK.
+    pub ok_actions: BTreeSet<String>,
+    /// Topics told on INSUFFICIENT_DATA.
+    pub insufficient_data_actions: BTreeSet<String>,
+    /// Whether anybody is told at all.
+    pub actions_enabled: bool,
+}
+
+/// Where a connector's resources are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// The connector.
+    pub name: Name,
+    /// Its incarnation: only resources that carry it are ours.
+    pub uid: String,
+    /// The ECS cluster.
+    pub cluster: String,
+}
+
+impl Subject {
+    /// Returns the name of the service and of the task definition family.
+    pub fn service_name(&self) -> String {
+        service_name(&self.name)
+    }
+}
+
+/// Returns the name of a connector's service and task definition family.
+pub fn service_name(name: &Name) -> String {
+    format!("penstock-{name}")
+}
+
+/// What was seen of one connector. A read that failed makes no `Observed` at all: unknown is not absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Observed {
+    /// What AWS holds and is ours.
+    pub resources: Resources,
+    /// Names that we would use and somebody else has: `service`, or an alarm's name. Never in an action.
+    pub foreign: BTreeSet<String>,
+    /// Where the service is in its life.
+    pub life: ServiceLife,
+    /// The service's ARN.
+    pub service_arn: Option<String>,
+    /// The ARN of the revision that the service was last told to run.
+    pub task_definition_arn: Option<String>,
+    /// ACTIVE task definitions of the family that are ours, newest first; at least the newest with its content.
+    pub revisions: Vec<RegisteredRevision>,
+    /// INACTIVE task definitions of the family that are ours and could be deleted.
+    pub inactive_revisions: Vec<String>,
+    /// ARNs of scalable target, policies and alarms by resource name.
+    pub arns: BTreeMap<String, String>,
+    /// The counts of the service.
+    pub counts: Counts,
+    /// The newest deployment.
+    pub deployment: Option<Deployment>,
+    /// Whether the cluster has Container Insights.
+    pub container_insights: bool,
+    /// The account and region of the service, as the caller's identity and settings say.
+    pub account: String,
+    /// See `account`.
+    pub region: String,
+    /// The last stopped task's reason in one line, if a task failed in the last hour.
+    pub last_failure: Option<String>,
+    /// The newest scaling activity.
+    pub last_activity: Option<Activity>,
+    /// The average number of data points that CPUUtilization had over the last five minutes, when it was asked for.
+    pub sample_count: Option<f64>,
+}
+
+/// Where a service is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum ServiceLife {
+    /// There is none, or an INACTIVE one.
+    #[default]
+    Absent,
+    /// ACTIVE.
+    Active,
+    /// DRAINING: deleted, with tasks still stopping.
+    Draining,
+}
+
+/// A registered task definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RegisteredRevision {
+    /// Its ARN.
+    pub arn: String,
+    /// What it holds, if it was read and is of a form that Penstock writes.
+    pub content: Option<TaskDefinition>,
+}
+
+/// The counts of a service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Wanted.
+    pub desired: i32,
+    /// In RUNNING.
+    pub running: i32,
+    /// On their way.
+    pub pending: i32,
+}
+
+/// A service deployment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Deployment {
+    /// Its id or ARN, the same as long as it is the same deployment.
+    pub id: String,
+    /// How far it is.
+    pub progress: DeploymentProgress,
+    /// Why, as ECS words it.
+    pub reason: Option<String>,
+    /// What it was to bring, if it could be read.
+    pub revision: Option<Revision>,
+}
+
+/// How far a deployment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeploymentProgress {
+    /// Tasks are being replaced.
+    InProgress,
+    /// It reached its end.
+    Completed,
+    /// It failed; ECS is bringing the earlier revision back.
+    RollingBack,
+    /// It failed and the earlier revision is back, or there was none.
+    Failed,
+}
+
+/// A scaling activity, or why there was none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Activity {
+    /// Its id.
+    pub id: String,
+    /// What it did, in one line.
+    pub description: String,
+    /// Why it did nothing, such as `AlreadyAtMaxCapacity`.
+    pub not_scaled_reason: Option<String>,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+/// How many messages a queue holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct QueueDepth {
+    /// Waiting to be received.
+    pub visible: u64,
+    /// Received and not yet deleted.
+    pub in_flight: u64,
+    /// Delayed.
+    pub delayed: u64,
+    /// Deleted within the window that was asked about, by CloudWatch; nothing when not asked or not known.
+    pub deleted: Option<u64>,
+}
+
+impl QueueDepth {
+    /// Returns the backlog: what is waiting and what is being worked on. Delayed messages are nobody's work yet.
+    pub fn backlog(self) -> u64 {
+        self.visible + self.in_flight
+    }
+}
