@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AlarmsSpec, Duration, ErrorsSpec, KafkaSpec, ScalingSpec, ServiceSpec, TargetMode, TaskSpec,
-};
+use crate::{AlarmsSpec, Duration, ErrorsSpec, KafkaSpec, ScalingSpec, ServiceSpec, TargetMode, TaskSpec};
 
 /// What one connector does and how it runs. Everything but `source` and `sink` may come from its profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -27,6 +27,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Profile, Self::Connector, Self::TargetState];
+
+    /// Returns the kind of this name, spelled exactly so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// Returns the kind as it stands in documents and keys.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +51,7 @@ impl Kind {
 pub struct Metadata {
     /// The name; with the kind, the record's key.
     pub name: Name,
-    /// Labels of the writer's, copied to the ECS service as tags.
+    /// Labels of the writer's, copied to the ECS service as tags; only a connector has them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Notes of the writer's; Penstock keeps them and reads none but `penstock.dev/actor`, who wrote the document.
@@ -76,6 +84,44 @@ pub enum Document {
     TargetState(Box<Envelope<TargetStateSpec>>),
 }
 
+impl Document {
+    /// Returns the document's kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Profile(_) => Kind::Profile,
+            Self::Connector(_) => Kind::Connector,
+            Self::TargetState(_) => Kind::TargetState,
+        }
+    }
+
+    /// Returns who the document is.
+    pub fn metadata(&self) -> &Metadata {
+        match self {
+            Self::Profile(document) => &document.metadata,
+            Self::Connector(document) => &document.metadata,
+            Self::TargetState(document) => &document.metadata,
+        }
+    }
+
+    /// Returns the key of the record that carries the document.
+    pub fn key(&self) -> DocumentKey {
+        DocumentKey {
+            kind: self.kind(),
+            name: self.metadata().name.clone(),
+        }
+    }
+
+    /// Returns the document as JSON, as it stands in a record.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Profile(document) => serde_json::to_value(document),
+            Self::Connector(document) => serde_json::to_value(document),
+            Self::TargetState(document) => serde_json::to_value(document),
+        }
+        .expect("a document is plain data with text keys")
+    }
+}
+
 /// The key of a record on the spec, state and status topics: `<Kind>/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentKey {
@@ -102,10 +148,7 @@ impl FromStr for DocumentKey {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let refuse = || KeyError(text.to_owned());
         let (kind, name) = text.split_once('/').ok_or_else(refuse)?;
-        let kind = [Kind::Profile, Kind::Connector, Kind::TargetState]
-            .into_iter()
-            .find(|candidate| candidate.as_str() == kind)
-            .ok_or_else(refuse)?;
+        let kind = Kind::named(kind).ok_or_else(refuse)?;
         let name = name.parse().map_err(|_| refuse())?;
         Ok(Self { kind, name })
     }

@@ -60,14 +60,32 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let length = humantime::parse_duration(&text).map_err(|error| {
-            de::Error::custom(format_args!("`{text}` is not a duration ({error}); write it like `30s`, `5m` or `250ms`"))
-        })?;
-        if length.subsec_nanos() % 1_000_000 != 0 {
-            return Err(de::Error::custom(format_args!("`{text}` is finer than a millisecond")));
+        deserializer.deserialize_str(AsText)
+    }
+}
+
+struct AsText;
+
+impl de::Visitor<'_> for AsText {
+    type Value = Duration;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a length of time with its unit, such as `30s`, `5m` or `250ms`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+        let remedy = "write it like `30s`, `5m` or `250ms`";
+        // The parser takes a bare 0 as well; every other number needs its unit, so this one does too.
+        let length = humantime::parse_duration(text)
+            .ok()
+            .filter(|_| text.trim() != "0")
+            .ok_or_else(|| E::custom(format_args!("`{text}` is not a length of time; {remedy}")))?;
+        if !length.subsec_nanos().is_multiple_of(1_000_000) {
+            return Err(E::custom(format_args!(
+                "`{text}` is finer than a millisecond; {remedy}"
+            )));
         }
-        Ok(Self(length))
+        Ok(Duration(length))
     }
 }
 

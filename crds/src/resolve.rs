@@ -1,23 +1,142 @@
 //! From a merged spec to a complete connector, or to every fault at once.
+//!
+//! What [`resolve`] returns can be planned, run and stored without another look at the document: defaults are filled in,
+//! values fit AWS and Kafka as far as their published rules say, and every field does something.
+
+mod alarms;
+mod arn;
+mod faults;
+mod kafka;
+mod labels;
+mod queue_url;
+mod scaling;
+mod secrets;
+mod service;
+mod sink;
+mod source;
+mod task;
 
 use std::collections::BTreeMap;
 
-use crate::{Connector, ConnectorSpec, Name};
+use self::faults::Faults;
+use crate::{BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, Name, ProfileSpec, merge};
 
-/// One thing that is wrong with a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Where, such as `spec.task.memory`.
-    pub path: String,
-    /// The value found there, shortened; nothing for a missing field, never a secret.
-    pub value: Option<String>,
-    /// Why it is refused.
-    pub why: String,
-    /// What to do about it.
-    pub remedy: String,
-}
+/// The most bytes that a bridge's configuration may have, half of what ECS allows a task definition.
+const MAX_BRIDGE_CONFIG_BYTES: usize = 32 * 1024;
 
 /// Fills defaults in and checks everything.
-pub fn resolve(_name: &Name, _labels: &BTreeMap<String, String>, _spec: &ConnectorSpec) -> Result<Connector, Vec<Fault>> {
-    Err(Vec::new())
+pub fn resolve(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec) -> Result<Connector, Vec<Fault>> {
+    let mut faults = Faults::default();
+    let connector = connector(name, labels, spec, &mut faults);
+    check_size(&connector, &mut faults);
+    faults.or(connector)
 }
+
+/// Resolves what one bridge needs, for a bridge that is started by hand: nothing about ECS has to be there.
+pub fn resolve_bridge(name: &Name, spec: &ConnectorSpec) -> Result<BridgeConfig, Vec<Fault>> {
+    let mut faults = Faults::default();
+    let source = source::source(name, spec.source.as_ref(), &mut faults);
+    let sink = sink::sink(spec.sink.as_ref(), &source, &mut faults);
+    let errors = sink::errors(spec.errors.as_ref(), &sink, &mut faults);
+    let secrets = secrets::secrets(spec.secrets.as_ref(), &mut faults);
+    let kafka = kafka::kafka(spec.kafka.as_ref(), &secrets, &mut faults);
+    let (_, drain_timeout) = task::timeouts(&spec.task.clone().unwrap_or_default(), Platform::Ec2, &mut faults);
+    faults.or(BridgeConfig {
+        connector: name.clone(),
+        source,
+        sink,
+        kafka,
+        errors,
+        drain_timeout,
+    })
+}
+
+/// Returns what is wrong with a profile whatever connector uses it. What is absent is no fault: a connector may bring it.
+pub fn check_profile(profile: &ProfileSpec) -> Vec<Fault> {
+    let name = Name::try_from("profile".to_owned()).expect("the text is a name");
+    let merged = merge(&ConnectorSpec::default(), Some(profile));
+    let mut faults = resolve(&name, &BTreeMap::new(), &merged).err().unwrap_or_default();
+    faults.retain(|fault| !fault.is_absence());
+    faults
+}
+
+fn connector(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec, faults: &mut Faults) -> Connector {
+    labels::check(labels, faults);
+    check_profile_name(spec.profile.as_deref(), faults);
+    let source = source::source(name, spec.source.as_ref(), faults);
+    let sink = sink::sink(spec.sink.as_ref(), &source, faults);
+    let errors = sink::errors(spec.errors.as_ref(), &sink, faults);
+    let secrets = secrets::secrets(spec.secrets.as_ref(), faults);
+    let kafka = kafka::kafka(spec.kafka.as_ref(), &secrets, faults);
+    let scaling = scaling::scaling(spec.scaling.as_ref(), faults);
+    let service = service::service(spec.service.as_ref(), scaling.as_ref(), faults);
+    let surroundings = task::Surroundings {
+        platform: Platform::of(&service.capacity),
+        source: &source,
+        kafka: &kafka,
+        secrets: &secrets,
+    };
+    let task = task::task(spec.task.as_ref(), &surroundings, faults);
+    let alarms = alarms::alarms(spec.alarms.as_ref(), scaling.as_ref(), faults);
+    Connector {
+        name: name.clone(),
+        labels: labels.clone(),
+        source,
+        sink,
+        kafka,
+        secrets,
+        errors,
+        task,
+        service,
+        scaling,
+        alarms,
+        initial_state: spec.initial_state.unwrap_or_default(),
+    }
+}
+
+/// What the tasks run on, as far as it decides what ECS allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Platform {
+    Fargate,
+    Ec2,
+}
+
+impl Platform {
+    fn of(capacity: &Capacity) -> Self {
+        let is_fargate = match capacity {
+            Capacity::LaunchType(launch_type) => *launch_type == LaunchType::Fargate,
+            Capacity::Providers(providers) => providers
+                .iter()
+                .all(|provider| service::is_fargate_provider(&provider.name)),
+        };
+        if is_fargate { Self::Fargate } else { Self::Ec2 }
+    }
+}
+
+fn check_profile_name(profile: Option<&str>, faults: &mut Faults) {
+    if let Some(profile) = profile
+        && profile.parse::<Name>().is_err()
+    {
+        faults.refuse(
+            "spec.profile",
+            profile,
+            "cannot be the name of a profile",
+            "use 1 to 63 lower-case letters, digits and hyphens, beginning with a letter and ending with a letter or digit",
+        );
+    }
+}
+
+/// ECS takes at most 64 KiB for a whole task definition, in which the configuration is one variable.
+fn check_size(connector: &Connector, faults: &mut Faults) {
+    let bytes = serde_json::to_string(&BridgeConfig::from(connector)).map_or(0, |json| json.len());
+    if bytes > MAX_BRIDGE_CONFIG_BYTES {
+        faults.hide(
+            "spec.kafka.security",
+            format!("makes the bridge's configuration {bytes} bytes long, and {MAX_BRIDGE_CONFIG_BYTES} fit into a task definition"),
+            "keep only the authorities in caCertificates that signed the brokers' certificates",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -219,6 +219,26 @@ pub enum AlarmKind {
     OldestMessageAge,
 }
 
+impl AlarmKind {
+    /// The four, in the order of [`Connector::alarms`].
+    pub const ALL: [Self; 4] = [
+        Self::HighCpuUsageAndMaxScaledOut,
+        Self::HighRamUsageAndMaxScaledOut,
+        Self::BacklogHighAndMaxScaledOut,
+        Self::OldestMessageAge,
+    ];
+
+    /// Returns the alarm's name as it stands in documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HighCpuUsageAndMaxScaledOut => "highCpuUsageAndMaxScaledOut",
+            Self::HighRamUsageAndMaxScaledOut => "highRamUsageAndMaxScaledOut",
+            Self::BacklogHighAndMaxScaledOut => "backlogHighAndMaxScaledOut",
+            Self::OldestMessageAge => "oldestMessageAge",
+        }
+    }
+}
+
 /// One alarm, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {

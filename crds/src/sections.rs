@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::Duration;
 
@@ -131,7 +131,7 @@ pub struct TaskSpec {
     /// Where the bridge's log goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<LogsSpec>,
-    /// How long ECS waits between SIGTERM and SIGKILL, 2 to 120 s on Fargate; `30s` when missing.
+    /// How long ECS waits between SIGTERM and SIGKILL, at least `6s`, on Fargate at most `120s`; `30s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<Duration>,
     /// How long the bridge may take to hand over what it holds after SIGTERM, at least 5 s less than `stopTimeout`;
@@ -328,13 +328,13 @@ pub struct ScalingSpec {
     /// The waits between one scaling and the next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldowns: Option<CooldownsSpec>,
-    /// Where the count of running tasks comes from; `auto` when missing.
+    /// Where the count of running tasks comes from, for the backlog per task and the alarms; `auto` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_tasks: Option<RunningTasks>,
 }
 
 /// The backlog that one task may have: a number of messages, or the two times it follows from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged, rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum BacklogTarget {
     /// A number of messages.
@@ -349,6 +349,31 @@ pub enum BacklogTarget {
         /// How long one task takes for one message on average.
         processing_time: Duration,
     },
+}
+
+/// Read by hand, since the derived reader of alternatives says neither which field is wrong nor why.
+impl<'de> Deserialize<'de> for BacklogTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = BacklogFields::deserialize(deserializer)?;
+        match (fields.per_task, fields.acceptable_latency, fields.processing_time) {
+            (Some(per_task), None, None) => Ok(Self::PerTask { per_task }),
+            (None, Some(acceptable_latency), Some(processing_time)) => Ok(Self::Latency {
+                acceptable_latency,
+                processing_time,
+            }),
+            _ => Err(de::Error::custom(
+                "names neither or both of its alternatives; write `perTask`, or `acceptableLatency` together with `processingTime`",
+            )),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BacklogFields {
+    per_task: Option<u64>,
+    acceptable_latency: Option<Duration>,
+    processing_time: Option<Duration>,
 }
 
 /// Where the count of running tasks comes from.
@@ -375,6 +400,7 @@ pub struct CooldownsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#in: Option<Duration>,
     /// How long the queue must be empty, with nothing deleted from it, before the last task stops; `300s` when missing.
+    /// It counts where `min` is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sleep: Option<Duration>,
 }
@@ -392,7 +418,8 @@ pub struct AlarmsSpec {
     /// Memory is high and the desired count is at its maximum. Threshold: percent, 80 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_ram_usage_and_max_scaled_out: Option<AlarmSpec>,
-    /// The backlog per task is high and the desired count is at its maximum. Threshold: messages per task, the scaling target when missing.
+    /// The backlog per task is high and the desired count is at its maximum. Threshold: messages per task, the scaling target
+    /// when missing; without either there is no such alarm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_high_and_max_scaled_out: Option<AlarmSpec>,
     /// The oldest message is old. Threshold: seconds, 300 when missing.
@@ -416,7 +443,7 @@ pub struct AlarmSpec {
     /// How many of the latest data points are looked at; 15 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation_periods: Option<u32>,
-    /// How many of them must be above the threshold; 5 when missing.
+    /// How many of them must be above the threshold; 5 when missing, or all where fewer are looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datapoints_to_alarm: Option<u32>,
 }

@@ -33,6 +33,9 @@ pub struct State {
     /// The document that ECS rolled back, not tried again until it changes or the user asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<RolledBack>,
+    /// The failed deployment that the user asked to forget, so that the same document is tried once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgiven_deployment: Option<String>,
     /// The requests of the target state that have been carried out.
     #[serde(default)]
     pub handled: Handled,
@@ -85,8 +88,10 @@ pub struct CreatePending {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBack {
-    /// The hash of the task definition that failed.
-    pub hash: String,
+    /// The deployment that failed.
+    pub deployment: String,
+    /// The fingerprint of the revision that it was to bring.
+    pub fingerprint: String,
     /// The failure in one line.
     pub cause: String,
     /// When it was seen.

@@ -1,0 +1,182 @@
+//! From the bytes of a record to a document of the right shape, or to every fault of its shape at once.
+//!
+//! Shape is what can be told without a profile: JSON, envelope, key, field names and types. What the values mean is for
+//! [`crate::resolve`]. A `null` is refused wherever a field may stand: it could mean "as if missing" or "unset what the
+//! profile says", and a guess would be wrong half the time.
+
+mod complaint;
+mod json;
+mod shape;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::fault::MISSING;
+use crate::{API_VERSION, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Metadata};
+
+const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+
+/// Reads the document that a record of the spec topic carries; its key must be the document's kind and name.
+pub fn parse_document(key: &str, value: &[u8]) -> Result<Document, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let key = read_key(key, &mut faults);
+    if value.len() > MAX_DOCUMENT_BYTES {
+        faults.push(Fault::without_value(
+            "document",
+            format!(
+                "has {} bytes, and a document may have {MAX_DOCUMENT_BYTES}",
+                value.len()
+            ),
+            "make it shorter, or move what connectors share into a profile",
+        ));
+        return Err(faults);
+    }
+    match json::read(value, &mut faults) {
+        Some(tree) => judge(tree, key.as_ref(), faults),
+        None => Err(faults),
+    }
+}
+
+/// Reads a document that something else has parsed already, such as a file in YAML.
+pub fn parse_value(tree: Value) -> Result<Document, Vec<Fault>> {
+    judge(tree, None, Vec::new())
+}
+
+fn read_key(key: &str, faults: &mut Vec<Fault>) -> Option<DocumentKey> {
+    let read = key.parse();
+    if read.is_err() {
+        faults.push(Fault::with_value(
+            "key",
+            key,
+            "is not the key of a document",
+            "send the record with the key `Connector/<name>`, `Profile/<name>` or `TargetState/<name>`",
+        ));
+    }
+    read.ok()
+}
+
+fn judge(tree: Value, key: Option<&DocumentKey>, mut faults: Vec<Fault>) -> Result<Document, Vec<Fault>> {
+    let Value::Object(mut fields) = tree else {
+        let why = format!("is {}, where an object is expected", shape::kind_of(&tree));
+        faults.push(Fault::without_value(
+            "document",
+            why,
+            "write an object with apiVersion, kind, metadata and spec",
+        ));
+        return Err(faults);
+    };
+    refuse_unknown_fields(&fields, &mut faults);
+    check_version(fields.get("apiVersion"), &mut faults);
+    let kind = check_kind(fields.get("kind"), key, &mut faults);
+    check_name(fields.get("metadata"), key, &mut faults);
+    let metadata = shape::read::<Metadata>(fields.remove("metadata"), "metadata", &mut faults);
+    check_labels(kind, metadata.as_ref(), &mut faults);
+    let spec = fields.remove("spec");
+    let document = kind.and_then(|kind| match kind {
+        Kind::Profile => envelope(kind, metadata, spec, &mut faults).map(Document::Profile),
+        Kind::Connector => envelope(kind, metadata, spec, &mut faults).map(Document::Connector),
+        Kind::TargetState => envelope(kind, metadata, spec, &mut faults).map(Document::TargetState),
+    });
+    match document {
+        Some(document) if faults.is_empty() => Ok(document),
+        _ => Err(faults),
+    }
+}
+
+fn refuse_unknown_fields(fields: &Map<String, Value>, faults: &mut Vec<Fault>) {
+    for field in fields.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
+        faults.push(complaint::unknown_field(field, field, &FIELDS));
+    }
+}
+
+fn check_version(version: Option<&Value>, faults: &mut Vec<Fault>) {
+    let remedy = format!("write `apiVersion: {API_VERSION}`");
+    match version {
+        None => faults.push(Fault::without_value("apiVersion", MISSING, remedy)),
+        Some(Value::String(text)) if text == API_VERSION => {}
+        Some(other) => {
+            faults.push(Fault::with_value(
+                "apiVersion",
+                shape::plain(other),
+                "is not a version of the documents",
+                remedy,
+            ));
+        }
+    }
+}
+
+/// Returns the kind that the rest is judged as: the document's own, or the key's when the document names none that exists.
+fn check_kind(kind: Option<&Value>, key: Option<&DocumentKey>, faults: &mut Vec<Fault>) -> Option<Kind> {
+    let remedy = "write `Connector`, `Profile` or `TargetState`";
+    let named = kind.and_then(Value::as_str).and_then(Kind::named);
+    match (kind, named, key) {
+        (None, ..) => faults.push(Fault::without_value("kind", MISSING, remedy)),
+        (Some(other), None, _) => {
+            faults.push(Fault::with_value(
+                "kind",
+                shape::plain(other),
+                "is not a kind of document",
+                remedy,
+            ));
+        }
+        (_, Some(named), Some(key)) if named != key.kind => {
+            let why = format!("is not the kind in the record's key `{key}`");
+            faults.push(Fault::with_value(
+                "kind",
+                named.as_str(),
+                why,
+                "send the record with the key `<kind>/<name>` of its document",
+            ));
+        }
+        _ => {}
+    }
+    named.or(key.map(|key| key.kind))
+}
+
+fn check_name(metadata: Option<&Value>, key: Option<&DocumentKey>, faults: &mut Vec<Fault>) {
+    let name = metadata
+        .and_then(|metadata| metadata.get("name"))
+        .and_then(Value::as_str);
+    if let (Some(name), Some(key)) = (name, key)
+        && name != key.name.as_str()
+    {
+        let why = format!("is not the name in the record's key `{key}`");
+        faults.push(Fault::with_value(
+            "metadata.name",
+            name,
+            why,
+            "send the record with the key `<kind>/<name>` of its document",
+        ));
+    }
+}
+
+/// Labels become tags of the ECS service, so they would do nothing on other kinds.
+fn check_labels(kind: Option<Kind>, metadata: Option<&Metadata>, faults: &mut Vec<Fault>) {
+    let labelled = metadata.is_some_and(|metadata| !metadata.labels.is_empty());
+    if labelled && let Some(kind) = kind.filter(|kind| *kind != Kind::Connector) {
+        faults.push(Fault::without_value(
+            "metadata.labels",
+            format!(
+                "would do nothing: labels become tags of a connector's ECS service, and this is a {}",
+                kind.as_str()
+            ),
+            "move them to the connector, or write annotations",
+        ));
+    }
+}
+
+fn envelope<Spec: DeserializeOwned>(
+    kind: Kind,
+    metadata: Option<Metadata>,
+    spec: Option<Value>,
+    faults: &mut Vec<Fault>,
+) -> Option<Box<Envelope<Spec>>> {
+    let spec = shape::read(spec, "spec", faults);
+    let (metadata, spec) = metadata.zip(spec)?;
+    Some(Box::new(Envelope {
+        api_version: API_VERSION.to_owned(),
+        kind,
+        metadata,
+        spec,
+    }))
+}

@@ -1,0 +1,172 @@
+//! What serde says of a tree, in words for the person who wrote it. Serde's own messages quote the value they refuse,
+//! which may be a secret in the wrong place; so only the part that says what was expected is used.
+
+use serde_json::Value;
+
+use super::shape::{kind_of, plain};
+use crate::Fault;
+use crate::fault::MISSING;
+use crate::secrecy;
+
+/// A message of serde, taken apart.
+#[derive(Debug, PartialEq)]
+pub(super) enum Complaint {
+    Unknown { field: String, known: Vec<String> },
+    Missing { field: String },
+    NoneOf { known: Vec<String> },
+    WrongType { expected: String },
+    Custom { message: String },
+}
+
+impl Complaint {
+    pub(super) fn new(message: &str) -> Self {
+        let expected = message.split_once(", expected ").map_or("", |(_, expected)| expected);
+        if message.starts_with("unknown field `") {
+            Self::Unknown {
+                field: first_quoted(message),
+                known: quoted(expected),
+            }
+        } else if message.starts_with("missing field `") {
+            Self::Missing {
+                field: first_quoted(message),
+            }
+        } else if message.starts_with("unknown variant `") {
+            Self::NoneOf {
+                known: quoted(expected),
+            }
+        } else if message.starts_with("invalid ") && !expected.is_empty() {
+            Self::WrongType {
+                expected: in_words(expected),
+            }
+        } else {
+            Self::Custom {
+                message: message.to_owned(),
+            }
+        }
+    }
+
+    pub(super) fn into_fault(self, path: &str, found: Option<&Value>) -> Fault {
+        match self {
+            Self::Unknown { field, known } => unknown_field(path, &field, &known),
+            Self::Missing { field } => Fault::without_value(path, MISSING, format!("add `{field}`")),
+            Self::NoneOf { known } => {
+                let remedy = format!("use {}", alternatives(&known));
+                refuse(path, found, "is not a value that this field takes".to_owned(), remedy)
+            }
+            Self::WrongType { expected } => {
+                let why = found.map_or_else(
+                    || "has the wrong type".to_owned(),
+                    |found| format!("is {}", kind_of(found)),
+                );
+                refuse(
+                    path,
+                    found,
+                    format!("{why}, where {expected} is expected"),
+                    format!("write {expected}"),
+                )
+            }
+            Self::Custom { message } => {
+                let (why, remedy) = split_custom(&message, path);
+                refuse(path, found, why, remedy)
+            }
+        }
+    }
+}
+
+/// Refuses a field that does not exist. Its value is not shown: it may be a password under a name of the writer's own.
+pub(super) fn unknown_field<S: AsRef<str>>(path: &str, field: &str, known: &[S]) -> Fault {
+    let known: Vec<String> = known.iter().map(|name| name.as_ref().to_owned()).collect();
+    let nearest = known.iter().map(|name| (distance(field, name), name)).min();
+    let remedy = match nearest {
+        Some((distance, name)) if distance <= 2 || distance * 3 <= field.len() => format!("did you mean `{name}`?"),
+        Some(_) => format!("use {}", alternatives(&known)),
+        None => "remove it".to_owned(),
+    };
+    Fault::without_value(path, "is not a field that exists here", remedy)
+}
+
+fn refuse(path: &str, found: Option<&Value>, why: String, remedy: String) -> Fault {
+    match found {
+        Some(value) if !(value.is_object() || value.is_array() || secrecy::is_private_path(path)) => {
+            Fault::with_value(path, plain(value), why, remedy)
+        }
+        _ => Fault::without_value(path, why, remedy),
+    }
+}
+
+/// Returns the reason and the remedy in a message of ours, which begins with the value and says what to do behind the
+/// last `; ` or `: `.
+fn split_custom(message: &str, path: &str) -> (String, String) {
+    let reason = message
+        .strip_prefix('`')
+        .and_then(|rest| rest.split_once("` "))
+        .map_or(message, |(_, reason)| reason);
+    if let Some((why, remedy)) = reason
+        .rsplit_once("; ")
+        .or_else(|| reason.rsplit_once(": "))
+        .filter(|_| reason != message)
+    {
+        return (why.to_owned(), remedy.to_owned());
+    }
+    if path.ends_with("At") {
+        return (
+            "is not a time".to_owned(),
+            "write it like `2026-01-31T12:00:00Z`".to_owned(),
+        );
+    }
+    let (why, remedy) = reason
+        .split_once("; ")
+        .unwrap_or((reason, "correct it; `penstock schema` prints what each field takes"));
+    (why.to_owned(), remedy.to_owned())
+}
+
+fn in_words(expected: &str) -> String {
+    let words = match expected {
+        "a string" => "a text",
+        "u32" | "u64" | "i64" | "usize" => "a whole number from 0 up",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "struct SecretReference" => "a reference such as `{secret: kafka, key: password}`",
+        "string or map" | "struct variant" | "map with a single key" => {
+            "exactly one of its kinds, such as `plaintext: {}`,"
+        }
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    words.to_owned()
+}
+
+fn first_quoted(message: &str) -> String {
+    message.split('`').nth(1).unwrap_or_default().to_owned()
+}
+
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn alternatives(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [only] => only.clone(),
+        [first, second] => format!("{first} or {second}"),
+        many => format!("one of {}", many.join(", ")),
+    }
+}
+
+/// Counts the insertions, deletions and replacements between two names, whatever their case.
+fn distance(left: &str, right: &str) -> usize {
+    let (left, right) = (left.to_lowercase(), right.to_lowercase());
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, character) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(character != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
