@@ -1,1 +1,43 @@
-//! Stub.
+//! The equipment of the suites: real parts, started and stopped by the tests themselves.
+//!
+//! [`kafka::Broker`] is Apache Kafka, [`moto::Moto`] and [`elasticmq::ElasticMq`] are emulators that others wrote, and
+//! [`localcloud::LocalCloud`] is our own model of AWS as a process. Each comes up once per test binary with `shared()` (names from
+//! [`unique`] keep tests apart) or alone with `start()`. Whatever was started ends with the test binary, however that ends.
+//! Nothing here talks to anything but loopback: [`aws::Endpoint`] refuses every other address.
+
+pub mod aws;
+pub mod binaries;
+pub mod elasticmq;
+pub mod error;
+pub mod http;
+pub mod kafka;
+pub mod localcloud;
+pub mod moto;
+pub mod parts;
+pub mod ports;
+pub mod process;
+pub mod records;
+pub mod rundir;
+pub mod source_text;
+pub mod wait;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use error::Error;
+pub use wait::wait_until;
+
+/// Returns `stem` with an ending that no other test has used, in this process or in one beside it.
+pub fn unique(stem: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unique;
+
+    #[test]
+    fn a_unique_name_is_never_given_twice() {
+        assert_ne!(unique("orders"), unique("orders"));
+    }
+}
