@@ -1,0 +1,29 @@
+# What the scripts of hack/ and .ci/ share; to be sourced.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cache=${PENSTOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock}
+bounded_child=
+
+say() { echo "== $*" >&2; }
+
+fail() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+# need COMMAND PACKAGE: says how to get what is missing.
+need() { command -v "$1" >/dev/null || fail "$1 is missing. Install: $2"; }
+
+# bounded SECONDS COMMAND...: runs it for no longer than that, and ends it with everything it started when the script is interrupted.
+bounded() {
+  local seconds=$1 status=0
+  shift
+  # timeout leads a process group of its own, which the terminal's Ctrl-C does not reach; hence the trap.
+  timeout --kill-after=30 "$seconds" "$@" &
+  bounded_child=$!
+  trap 'kill -TERM "$bounded_child" 2>/dev/null; wait "$bounded_child"; exit 130' INT TERM
+  wait "$bounded_child" || status=$?
+  trap - INT TERM
+  ((status != 124)) || echo "$(basename "$0"): not finished within $seconds s: $*" >&2
+  return "$status"
+}
