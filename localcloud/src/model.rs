@@ -2,8 +2,9 @@
 //!
 //! Every account and region is a world of its own ([`Region`]). A call reaches a service as the JSON of its API model
 //! (member names as the API model spells them, timestamps as epoch seconds, blobs as base64); the front has already held it against the
-//! model's constraints. What services do to each other (a policy sets a service's count, an alarm publishes to a topic)
-//! happens in [`Cloud::tick`] alone.
+//! model's constraints. What services do to each other by themselves (a policy sets a service's count, an alarm publishes
+//! to a topic) happens in `Cloud::tick`; what a call makes them do at once (a topic delivers to a queue, a registration
+//! clamps a count) is routed in [`Cloud::handle`], so that no service knows another.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,9 @@ use serde_json::Value;
 
 pub mod cloudwatch;
 pub mod ecs;
+pub mod ids;
+pub mod input;
+pub mod route;
 pub mod scaling;
 pub mod secrets;
 pub mod sns;
@@ -75,6 +79,20 @@ impl Fault {
     }
 }
 
+impl Scope {
+    /// Returns the ARN of something in this world; `resource` is what follows the account.
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
+    }
+}
+
+impl Call<'_> {
+    /// Returns the refusal of an operation that the service does not have.
+    pub fn unknown_operation(&self) -> Fault {
+        Fault::client("UnknownOperationException", format!("{} is not an operation of this service", self.operation))
+    }
+}
+
 /// What a call gives back: the output members of the API model, or a fault.
 pub type Answer = Result<Value, Fault>;
 
@@ -113,4 +131,10 @@ pub struct Region {
 pub struct Cloud {
     /// The worlds that somebody has called so far.
     pub regions: BTreeMap<Scope, Region>,
+    /// The sessions that AssumeRole handed out, over all accounts.
+    pub sts: sts::Sts,
+    /// What queue URLs begin with, such as `http://127.0.0.1:4566`.
+    pub endpoint: String,
+    /// What the ids of this run are drawn from: the same seed and calls give the same ids.
+    pub seed: u64,
 }
