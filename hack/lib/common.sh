@@ -1,13 +1,16 @@
 # What the scripts of hack/ and .ci/ share; to be sourced.
+# shellcheck shell=bash
 
+# shellcheck disable=SC2034 # for those who source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck disable=SC2034 # for those who source this
 cache=${PENSTOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock}
 bounded_child=
 
 say() { echo "== $*" >&2; }
 
 fail() {
-  echo "$(basename "$0"): $*" >&2
+  echo "$0: $*" >&2
   exit 1
 }
 
@@ -21,9 +24,9 @@ bounded() {
   # timeout leads a process group of its own, which the terminal's Ctrl-C does not reach; hence the trap.
   timeout --kill-after=30 "$seconds" "$@" &
   bounded_child=$!
-  trap 'kill -TERM "$bounded_child" 2>/dev/null; wait "$bounded_child"; exit 130' INT TERM
+  trap 'kill -TERM "$bounded_child" 2>/dev/null; wait "$bounded_child" || true; exit 130' INT TERM
   wait "$bounded_child" || status=$?
   trap - INT TERM
-  ((status != 124)) || echo "$(basename "$0"): not finished within $seconds s: $*" >&2
+  ((status != 124)) || echo "$0: not finished within $seconds s: $*" >&2
   return "$status"
 }

@@ -100,6 +100,8 @@ impl Broker {
     /// Stops it as an administrator would (SIGTERM) and waits for its end.
     pub async fn stop(&self) -> Result<(), Error> {
         let Some(process) = self.take() else { return Ok(()) };
+        // A suspended broker would never hear of it.
+        process.signal(Signal::SIGCONT)?;
         process.terminate(STOP).await.map(drop)
     }
 

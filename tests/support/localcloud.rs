@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::aws::Endpoint;
-use crate::binaries::ours;
+use crate::binaries::bin;
 use crate::error::Error;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
@@ -32,7 +32,8 @@ impl LocalCloud {
     /// Prepares one with no image.
     pub fn builder() -> Result<Builder, Error> {
         let port = free_port();
-        let program = ours("penstock-localcloud")?
+        let binary = bin("penstock-localcloud")?;
+        let program = Program::with_children("localcloud", binary)
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"));
         Ok(Builder { port, program })

@@ -1,7 +1,7 @@
 //! Programs that a test starts, and that end with it.
 //!
 //! A [`Process`] is the leader of a process group of its own, writes to a log file, and is stopped when it is dropped: SIGTERM, then SIGKILL.
-//! What is kept in a static is never dropped, so the kernel is asked, too, to send SIGTERM when the test binary ends, in whatever way.
+//! What is kept in a static is never dropped, so the kernel is asked, too, to end it when the test binary ends, in whatever way.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -30,11 +30,20 @@ pub struct Program {
 }
 
 impl Program {
-    /// Prepares to run `path`; `name` is what errors and the log file call it.
+    /// Prepares to run `path`; `name` is what errors and the log file call it. When the test binary ends it is killed, even while suspended.
     pub fn new(name: &str, path: impl AsRef<OsStr>) -> Self {
+        Self::ending_by("KILL", name, path.as_ref())
+    }
+
+    /// Prepares to run a program that starts others. It is asked to terminate when the test binary ends, so that it can end those first.
+    pub fn with_children(name: &str, path: impl AsRef<OsStr>) -> Self {
+        Self::ending_by("TERM", name, path.as_ref())
+    }
+
+    fn ending_by(signal: &str, name: &str, path: &OsStr) -> Self {
         // setpriv replaces itself by the program, so the process id is the program's own.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--"]).arg(path);
+        command.args(["--pdeathsig", signal, "--"]).arg(path);
         for (key, _) in std::env::vars_os() {
             if key.as_encoded_bytes().starts_with(b"AWS_") {
                 command.env_remove(key);
