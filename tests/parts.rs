@@ -6,6 +6,7 @@ use aws_sdk_cloudwatch::types::{ComparisonOperator, Dimension, MetricDatum, Stat
 use penstock_tests::aws::Endpoint;
 use penstock_tests::elasticmq::ElasticMq;
 use penstock_tests::kafka::{Broker, SCRAM_USER};
+use penstock_tests::localcloud::LocalCloud;
 use penstock_tests::moto::Moto;
 use penstock_tests::{Error, unique, wait_until};
 use rdkafka::ClientConfig;
@@ -146,6 +147,19 @@ async fn moto_delivers_what_is_sent_to_its_queue() {
 #[tokio::test]
 async fn elasticmq_delivers_what_is_sent_to_its_queue() {
     sends_and_receives(ElasticMq::shared().await.endpoint()).await;
+}
+
+#[tokio::test]
+async fn localcloud_delivers_what_is_sent_to_its_queue_in_the_account_of_the_access_key() {
+    let cloud = LocalCloud::builder()
+        .expect("localcloud is built")
+        .start()
+        .await
+        .expect("localcloud starts");
+    sends_and_receives(cloud.endpoint()).await;
+    let elsewhere = cloud.endpoint().in_account("444455556666").sqs();
+    let queues = elsewhere.list_queues().send().await.expect("another account answers");
+    assert!(queues.queue_urls().is_empty(), "{queues:?}");
 }
 
 async fn sends_and_receives(endpoint: &Endpoint) {
