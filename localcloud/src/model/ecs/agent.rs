@@ -47,8 +47,6 @@ pub struct StartTask {
     pub size: TaskSize,
     /// Soft and hard limit of open files, if set.
     pub open_files: Option<(u64, u64)>,
-    /// The options of the log driver, if logs are configured.
-    pub log_options: Vec<(String, String)>,
 }
 
 /// What the agent saw.
@@ -148,7 +146,6 @@ impl Ecs {
             .body
             .container_definitions
             .first()?;
-        let logs = container.log_configuration.as_ref();
         Some(StartTask {
             task_arn: task.arn.clone(),
             scope: task.scope.clone(),
@@ -168,9 +165,6 @@ impl Ecs {
                 .ulimits
                 .first()
                 .map(|ulimit| (ulimit.soft_limit, ulimit.hard_limit)),
-            log_options: logs
-                .map(|logs| logs.options.clone().into_iter().collect())
-                .unwrap_or_default(),
         })
     }
 
