@@ -108,6 +108,10 @@ async fn keep_ticking(cloud: SharedCloud, stopping: CancellationToken) {
             () = stopping.cancelled() => return,
             _ = interval.tick() => {}
         }
+        cloud.with(|cloud, now| cloud.tick(now));
         cloud.announce();
     }
 }
+
+#[cfg(test)]
+mod tests;

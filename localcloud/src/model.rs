@@ -3,7 +3,7 @@
 //! Every account and region is a world of its own ([`Region`]). A call reaches a service as the JSON of its API model
 //! (member names as the API model spells them, timestamps as epoch seconds, blobs as base64); the front has already held it against the
 //! model's constraints. What services do to each other by themselves (a policy sets a service's count, an alarm publishes
-//! to a topic) happens in `Cloud::tick`; what a call makes them do at once (a topic delivers to a queue, a registration
+//! to a topic) happens in [`Cloud::tick`]; what a call makes them do at once (a topic delivers to a queue, a registration
 //! clamps a count) is routed in [`Cloud::handle`], so that no service knows another.
 
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ pub mod secrets;
 pub mod sns;
 pub mod sqs;
 pub mod sts;
+pub mod tick;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;

@@ -56,6 +56,7 @@ impl Cloud {
             region.sqs.ids = ids::Ids::new(seed, &format!("sqs/{salt}"));
             region.sns.ids = ids::Ids::new(seed, &format!("sns/{salt}"));
             region.secrets.ids = ids::Ids::new(seed, &format!("secrets/{salt}"));
+            region.scaling.ids = ids::Ids::new(seed, &format!("scaling/{salt}"));
             region.ecs.ids = ids::Ids::new(seed, &format!("ecs/{salt}"));
             region
         })
@@ -108,7 +109,7 @@ impl Cloud {
         }
     }
 
-    /// Tells Application Auto Scaling the live count of the service that a call names, and sets the counts it asks for.
+    /// Tells Application Auto Scaling the live count of the service that a call names, and does to counts and alarms what it asks for.
     fn handle_scaling(&mut self, call: &Call<'_>) -> Answer {
         let region = self.region(call.scope);
         if call.operation == "RegisterScalableTarget" {
@@ -117,11 +118,7 @@ impl Cloud {
             region.scaling.note_count(resource, count);
         }
         let answer = region.scaling.handle(call);
-        for (resource, desired) in region.scaling.take_count_changes() {
-            if let Some((cluster, name)) = service_of(&resource) {
-                region.ecs.set_desired(cluster, name, desired, call.now);
-            }
-        }
+        region.apply_scaling(call.scope, call.now);
         answer
     }
 }

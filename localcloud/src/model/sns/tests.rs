@@ -8,9 +8,10 @@ fn scope() -> Scope {
     Scope { account: "111122223333".into(), region: "eu-west-1".into() }
 }
 
+const NOW: Now = Now { real: 1_795_219_200_000, fast: 0 };
+
 fn call(cloud: &mut Cloud, service: Service, operation: &str, input: Value) -> Answer {
-    let now = Now { real: 1_795_219_200_000, fast: 0 };
-    cloud.handle(service, &scope(), operation, &input, now)
+    cloud.handle(service, &scope(), operation, &input, NOW)
 }
 
 fn sns(cloud: &mut Cloud, operation: &str, input: Value) -> Answer {
@@ -69,16 +70,15 @@ fn raw_delivery_leaves_the_envelope_out() {
 #[test]
 fn an_alarm_reaches_a_queue_of_another_account() {
     let mut cloud = Cloud::default();
-    let now = Now { real: 1_000, fast: 0 };
     let other = Scope { account: "444455556666".into(), region: "eu-west-1".into() };
-    cloud.handle(Service::Sqs, &other, "CreateQueue", &json!({"QueueName": "q"}), now).unwrap();
+    cloud.handle(Service::Sqs, &other, "CreateQueue", &json!({"QueueName": "q"}), NOW).unwrap();
     let arn = sns(&mut cloud, "CreateTopic", json!({"Name": "t"})).unwrap()["TopicArn"].as_str().unwrap().to_owned();
     let endpoint = other.arn("sqs", "q");
     sns(&mut cloud, "Subscribe", json!({"TopicArn": arn, "Protocol": "sqs", "Endpoint": endpoint})).unwrap();
-    cloud.publish(&arn, Some("ALARM"), "it is high", now).unwrap();
+    cloud.publish(&arn, Some("ALARM"), "it is high", NOW).unwrap();
     let url = "http://127.0.0.1:1/444455556666/q";
     assert_eq!(received(&mut cloud, url).len(), 1);
-    let missing = cloud.publish(&format!("{arn}-gone"), None, "m", now).unwrap_err();
+    let missing = cloud.publish(&format!("{arn}-gone"), None, "m", NOW).unwrap_err();
     assert_eq!(missing.code, "NotFoundException");
 }
 
