@@ -16,9 +16,11 @@ pub struct ConnectorSpec {
     pub profile: Option<String>,
     /// Where messages come from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub source: Option<SourceSpec>,
     /// Where messages go.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub sink: Option<SinkSpec>,
     /// How to reach Kafka.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +81,7 @@ pub struct ProfileSpec {
 pub struct SourceSpec {
     /// An SQS queue.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub sqs: Option<SqsSourceSpec>,
 }
 
@@ -88,12 +91,14 @@ pub struct SourceSpec {
 pub struct SqsSourceSpec {
     /// The queue's URL.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub queue_url: Option<String>,
     /// The queue's region; taken from the URL when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Messages per receive call, 1 to 10; 10 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
     pub max_messages: Option<u32>,
     /// How long a receive call waits for a message, at most `20s`; `20s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +114,7 @@ pub struct SqsSourceSpec {
     pub assume_role: Option<AssumeRole>,
     /// Receive calls in flight at once, 1 to 64; 4 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
     pub receivers: Option<u32>,
 }
 
@@ -132,6 +138,7 @@ pub struct AssumeRole {
 pub struct SinkSpec {
     /// A Kafka topic.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub kafka: Option<KafkaSinkSpec>,
 }
 
@@ -141,6 +148,7 @@ pub struct SinkSpec {
 pub struct KafkaSinkSpec {
     /// The topic, which must exist.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub topic: Option<String>,
     /// What becomes the record's key; `messageGroupId` on a FIFO queue and `messageId` otherwise when missing.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -102,3 +102,47 @@ impl JsonSchema for Duration {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Duration, serde_json::Error> {
+        serde_json::from_value(text.into())
+    }
+
+    #[test]
+    fn a_length_is_read_as_people_write_it() {
+        assert_eq!(read("30s").unwrap(), Duration::from_secs(30));
+        assert_eq!(read("1h 30m").unwrap(), Duration::from_secs(5400));
+        assert_eq!(read("5 minutes").unwrap(), Duration::from_secs(300));
+        assert_eq!(read("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(read("0s").unwrap(), Duration::from_secs(0));
+        assert_eq!(Duration::from_secs(0).to_string(), "0s");
+    }
+
+    #[test]
+    fn a_number_without_its_unit_or_finer_than_a_millisecond_is_refused() {
+        for text in ["", "0", "30", "-1s", "s", "1us", "1 fortnight", "99999999999999999999s"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(
+            serde_json::from_value::<Duration>(30.into())
+                .unwrap_err()
+                .to_string()
+                .contains("with its unit")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(milliseconds in 0_u64..=1_000_000_000_000_000) {
+            let length = Duration::from_millis(milliseconds);
+            let text = serde_json::to_value(length).unwrap();
+            prop_assert_eq!(serde_json::from_value::<Duration>(text).unwrap(), length);
+        }
+    }
+}

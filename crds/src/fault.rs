@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::secrecy;
+
 /// How many characters of a refused value a fault shows.
 const SHOWN: usize = 80;
 
@@ -23,16 +25,18 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Refuses the value at `path` and shows it, shortened and on one line.
+    /// Refuses the value at `path` and shows it, shortened and on one line, unless it is plainly a secret.
     pub fn with_value(
         path: impl Into<String>,
         value: impl fmt::Display,
         why: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
+        let text = value.to_string();
+        let value = (!secrecy::is_secret_value(&text)).then(|| shown(&text));
         Self {
             path: path.into(),
-            value: Some(shown(&value.to_string())),
+            value,
             why: why.into(),
             remedy: remedy.into(),
         }

@@ -31,6 +31,7 @@ pub use names::*;
 pub use parse::*;
 pub use resolve::*;
 pub use resolved::*;
+pub use schema::*;
 pub use sections::*;
 pub use state::*;
 pub use status::*;

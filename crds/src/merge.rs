@@ -230,3 +230,6 @@ fn alarm(mine: &AlarmSpec, base: &AlarmSpec) -> AlarmSpec {
         datapoints_to_alarm: mine.datapoints_to_alarm.or(base.datapoints_to_alarm),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::fault::MISSING;
-use crate::{API_VERSION, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Metadata};
+use crate::{API_VERSION, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Metadata, Name};
 
 const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 
@@ -138,7 +138,7 @@ fn check_name(metadata: Option<&Value>, key: Option<&DocumentKey>, faults: &mut 
         .and_then(|metadata| metadata.get("name"))
         .and_then(Value::as_str);
     if let (Some(name), Some(key)) = (name, key)
-        && name != key.name.as_str()
+        && name.parse::<Name>().is_ok_and(|name| name != key.name)
     {
         let why = format!("is not the name in the record's key `{key}`");
         faults.push(Fault::with_value(
@@ -180,3 +180,6 @@ fn envelope<Spec: DeserializeOwned>(
         spec,
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,233 @@
-//! The JSON Schemas of the documents.
+//! The JSON Schemas of the documents, for editors, other tools, and people who read what a field means.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::{API_VERSION, ConnectorSpec, Envelope, Kind, ProfileSpec, Status, TargetStateSpec};
+
+/// Returns the schemas (draft 7) with the names of their files. They hold no more than editors can use: what depends on
+/// several fields, or on the profile, only [`crate::resolve`] can tell.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "connector.json",
+            document::<ConnectorSpec>(Kind::Connector, "What one connector does and how it runs."),
+        ),
+        (
+            "profile.json",
+            document::<ProfileSpec>(Kind::Profile, "What many connectors share."),
+        ),
+        (
+            "target-state.json",
+            document::<TargetStateSpec>(Kind::TargetState, "What a person asked of a connector."),
+        ),
+        ("status.json", status()),
+    ]
+}
+
+/// Returns the text of a schema's file.
+pub fn schema_text(schema: &Value) -> String {
+    format!("{schema:#}\n")
+}
+
+fn document<Spec: JsonSchema>(kind: Kind, description: &str) -> Value {
+    let mut schema = generator().into_root_schema_for::<Envelope<Spec>>().to_value();
+    entitle(&mut schema, kind.as_str(), description);
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        fix(properties, "apiVersion", API_VERSION);
+        fix(properties, "kind", kind.as_str());
+    }
+    if let Some(definitions) = schema["definitions"].as_object_mut() {
+        definitions.remove("Kind");
+    }
+    if kind != Kind::Connector
+        && let Some(metadata) = schema["definitions"]["Metadata"]["properties"].as_object_mut()
+    {
+        metadata.remove("labels");
+    }
+    schema
+}
+
+fn status() -> Value {
+    let mut schema = generator().into_root_schema_for::<Status>().to_value();
+    entitle(
+        &mut schema,
+        "Status",
+        "What the operator reports of a connector: one record per transition on the status topic.",
+    );
+    schema
+}
+
+fn generator() -> SchemaGenerator {
+    SchemaSettings::draft07()
+        .with_transform(|schema: &mut schemars::Schema| {
+            let mut tree = std::mem::take(schema).to_value();
+            forbid_null(&mut tree);
+            // Objects and booleans are the two forms of a schema, and the transformation keeps the form.
+            *schema = schemars::Schema::try_from(tree).expect("a schema stays a schema");
+        })
+        .into_generator()
+}
+
+fn entitle(schema: &mut Value, title: &str, description: &str) {
+    schema["title"] = json!(title);
+    schema["description"] = json!(description);
+}
+
+/// Pins a property to the one value that it may have.
+fn fix(properties: &mut Map<String, Value>, name: &str, value: &str) {
+    let description = properties
+        .get(name)
+        .and_then(|property| property.get("description"))
+        .cloned();
+    let mut property = json!({ "const": value });
+    if let Some(description) = description {
+        property["description"] = description;
+    }
+    properties.insert(name.to_owned(), property);
+}
+
+/// Takes `null` out of what an optional field may be: documents leave a field out, and reading them refuses `null`.
+fn forbid_null(tree: &mut Value) {
+    match tree {
+        Value::Object(fields) => {
+            forbid_null_here(fields);
+            fields.values_mut().for_each(forbid_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forbid_null),
+        _ => {}
+    }
+}
+
+fn forbid_null_here(fields: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = fields.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            fields.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(alternatives)) = fields.get_mut("anyOf") {
+        let before = alternatives.len();
+        alternatives.retain(|alternative| *alternative != json!({ "type": "null" }));
+        if alternatives.len() == 1 && before > 1 {
+            let only = Value::Array(alternatives.clone());
+            fields.remove("anyOf");
+            fields.insert("allOf".to_owned(), only);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::{Document, Fault, merge, parse_value, resolve};
+
+    fn manifests() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests")
+    }
+
+    fn example(name: &str) -> Value {
+        let text = std::fs::read_to_string(manifests().join("examples").join(name)).unwrap();
+        serde_saphyr::from_str(&text).unwrap()
+    }
+
+    fn schema_of(document: &Value) -> Value {
+        let kind = document["kind"].as_str().unwrap();
+        schemas()
+            .into_iter()
+            .map(|(_, schema)| schema)
+            .find(|schema| schema["title"] == kind)
+            .unwrap()
+    }
+
+    fn errors(document: &Value) -> Vec<String> {
+        let validator = jsonschema::validator_for(&schema_of(document)).unwrap();
+        validator
+            .iter_errors(document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect()
+    }
+
+    const EXAMPLES: [&str; 5] = [
+        "profile.yaml",
+        "orders.yaml",
+        "orders-fifo.yaml",
+        "cross-account.yaml",
+        "target-state-paused.yaml",
+    ];
+
+    #[test]
+    fn the_files_are_what_the_types_say() {
+        for (name, schema) in schemas() {
+            let file = std::fs::read_to_string(manifests().join("schema").join(name)).unwrap_or_default();
+            assert_eq!(
+                file,
+                schema_text(&schema),
+                "{name} is stale: run `cargo run -p penstock-crds --bin crdgen`"
+            );
+        }
+    }
+
+    #[test]
+    fn every_example_fits_its_schema_and_is_tested() {
+        let mut files: Vec<String> = std::fs::read_dir(manifests().join("examples"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let mut known = EXAMPLES.map(str::to_owned);
+        known.sort();
+        assert_eq!(files, known);
+        for name in EXAMPLES {
+            assert_eq!(errors(&example(name)), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_example_resolves() {
+        let Document::Profile(profile) = parse_value(example("profile.yaml")).unwrap() else {
+            panic!("it is a profile")
+        };
+        assert_eq!(crate::check_profile(&profile.spec), []);
+        for name in EXAMPLES {
+            let document = parse_value(example(name)).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+            if let Document::Connector(connector) = document {
+                let merged = merge(&connector.spec, Some(&profile.spec));
+                let faults = resolve(&connector.metadata.name, &connector.metadata.labels, &merged).err();
+                let lines: Vec<String> = faults.iter().flatten().map(Fault::to_string).collect();
+                assert!(faults.is_none(), "{name}: {lines:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_schema_refuses_what_reading_refuses() {
+        let mut with_null = example("orders.yaml");
+        with_null["spec"]["task"] = Value::Null;
+        let mut with_typo = example("orders.yaml");
+        with_typo["spec"]["source"]["sqs"]["queueURL"] = json!("x");
+        let mut of_other_kind = example("target-state-paused.yaml");
+        of_other_kind["apiVersion"] = json!("v2");
+        let mut with_both = example("orders.yaml");
+        with_both["spec"]["scaling"]["backlog"] = json!({ "perTask": 1, "processingTime": "1s" });
+        let mut labelled = example("profile.yaml");
+        labelled["metadata"]["labels"] = json!({ "a": "b" });
+        for document in [with_null, with_typo, of_other_kind, with_both, labelled] {
+            assert!(!errors(&document).is_empty(), "the schema takes {document}");
+            assert!(parse_value(document.clone()).is_err(), "reading takes {document}");
+        }
+    }
+
+    #[test]
+    fn a_schema_is_itself_sound() {
+        for (name, schema) in schemas() {
+            assert!(jsonschema::draft7::meta::is_valid(&schema), "{name}");
+            assert!(!schema.to_string().contains(r#""null""#), "{name} allows null");
+        }
+    }
+}

@@ -97,6 +97,7 @@ pub struct ErrorsSpec {
     pub dead_letter_topic: Option<String>,
     /// How often a failed message is tried again before it is given up; 3 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
     pub max_retries: Option<u32>,
     /// The wait before the first retry, doubled each time with jitter; `1s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,6 +232,7 @@ pub struct CapacityProvider {
     pub base: u32,
     /// Its share of the tasks beyond the base, 0 to 1000; 1 when missing.
     #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1000))]
     pub weight: u32,
 }
 
@@ -300,9 +302,11 @@ pub enum PlacementStrategyType {
 pub struct RolloutSpec {
     /// The share of the desired count that keeps running, in percent; 100 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
     pub minimum_healthy_percent: Option<u32>,
     /// The share of the desired count that may run at most, in percent; 200 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 200))]
     pub maximum_percent: Option<u32>,
 }
 
@@ -315,15 +319,18 @@ pub struct ScalingSpec {
     pub min: Option<u32>,
     /// The most tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5000))]
     pub max: Option<u32>,
     /// The backlog that one task may have. A connector replaces its profile's as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog: Option<BacklogTarget>,
     /// Average memory use to hold, in percent of the task's; 75 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
     pub memory: Option<u32>,
     /// Average CPU use to hold, in percent of the task's; no such policy when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
     pub cpu: Option<u32>,
     /// The waits between one scaling and the next.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -436,14 +443,17 @@ pub struct AlarmSpec {
     pub enabled: Option<bool>,
     /// The value above which it counts; its unit and default are those of the alarm.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000000))]
     pub threshold: Option<u64>,
     /// The length of one data point, a multiple of `60s`; `60s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<Duration>,
     /// How many of the latest data points are looked at; 15 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10080))]
     pub evaluation_periods: Option<u32>,
     /// How many of them must be above the threshold; 5 when missing, or all where fewer are looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10080))]
     pub datapoints_to_alarm: Option<u32>,
 }

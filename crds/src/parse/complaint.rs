@@ -45,6 +45,11 @@ impl Complaint {
         }
     }
 
+    /// Whether it may only be there because something below it was taken out before.
+    pub(super) fn may_follow(&self) -> bool {
+        matches!(self, Self::Custom { .. } | Self::WrongType { .. })
+    }
+
     pub(super) fn into_fault(self, path: &str, found: Option<&Value>) -> Fault {
         match self {
             Self::Unknown { field, known } => unknown_field(path, &field, &known),
@@ -129,7 +134,7 @@ fn in_words(expected: &str) -> String {
         "a map" => "an object",
         "struct SecretReference" => "a reference such as `{secret: kafka, key: password}`",
         "string or map" | "struct variant" | "map with a single key" => {
-            "exactly one of its kinds, such as `plaintext: {}`,"
+            "exactly one of its kinds, such as `plaintext: {}`"
         }
         other if other.starts_with("struct ") => "an object",
         other => other,

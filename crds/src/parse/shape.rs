@@ -35,12 +35,15 @@ pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults:
         };
         let mut steps = steps(error.path());
         let complaint = Complaint::new(&error.inner().to_string());
-        if let Complaint::Missing { field } = &complaint {
-            steps.push(Step::Key(field.clone()));
+        match &complaint {
+            Complaint::Missing { field } => steps.push(Step::Key(field.clone())),
+            // The reader of alternatives names the one it tried, also where the tree has nothing of that name.
+            _ => steps.truncate(depth_of(&tree, &steps)),
         }
         let path = write_path(root, &steps);
+        let follows = complaint.may_follow() && reported.iter().any(|earlier| is_below(earlier, &path));
         let is_new = reported.insert(path.clone());
-        if is_new {
+        if is_new && !follows {
             faults.push(complaint.into_fault(&path, find(&tree, &steps)));
         }
         if !mend(&mut tree, &steps, is_new) {
@@ -120,6 +123,19 @@ fn find<'a>(tree: &'a Value, steps: &[Step]) -> Option<&'a Value> {
         Step::Key(key) => node.get(key),
         Step::Index(index) => node.get(index),
     })
+}
+
+/// Returns how many of the steps the tree has.
+fn depth_of(tree: &Value, steps: &[Step]) -> usize {
+    (0..=steps.len())
+        .rev()
+        .find(|depth| find(tree, &steps[..*depth]).is_some())
+        .unwrap_or(0)
+}
+
+fn is_below(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent)
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 fn find_mut<'a>(tree: &'a mut Value, steps: &[Step]) -> Option<&'a mut Value> {

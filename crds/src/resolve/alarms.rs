@@ -129,7 +129,7 @@ fn window(path: &str, spec: &AlarmSpec, faults: &mut Faults) -> (Duration, u32, 
         "is not a number of data points that CloudWatch can look at",
     );
     let datapoints = spec.datapoints_to_alarm.unwrap_or(evaluation_periods.clamp(1, 5));
-    if datapoints == 0 || datapoints > evaluation_periods {
+    if datapoints == 0 || datapoints > evaluation_periods.max(1) {
         let why = format!("is not between 1 and the number of data points looked at, {evaluation_periods}");
         faults.refuse(
             &format!("{path}.datapointsToAlarm"),
@@ -145,7 +145,7 @@ fn window(path: &str, spec: &AlarmSpec, faults: &mut Faults) -> (Duration, u32, 
 fn period(path: &str, spec: &AlarmSpec, evaluation_periods: u32, faults: &mut Faults) -> Duration {
     let period = spec.period.unwrap_or(MINUTE);
     let path = format!("{path}.period");
-    if period < MINUTE || period > DAY || period.as_millis() % MINUTE.as_millis() != 0 {
+    if period < MINUTE || period > DAY || !period.as_millis().is_multiple_of(MINUTE.as_millis()) {
         faults.refuse(
             &path,
             period,

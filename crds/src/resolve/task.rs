@@ -179,7 +179,7 @@ fn image(spec: &TaskSpec, faults: &mut Faults) -> String {
     let image = faults
         .required(path, spec.image.as_deref(), "name the image of `penstock-bridge`")
         .unwrap_or_default();
-    if !image.is_empty() && !IMAGE.is_match(&image) {
+    if !image.is_empty() && (image.contains("://") || !IMAGE.is_match(&image)) {
         faults.refuse(
             path,
             &image,

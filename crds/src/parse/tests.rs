@@ -1,0 +1,328 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::*;
+
+const KEY: &str = "Connector/orders";
+
+fn document(spec: &Value) -> Value {
+    json!({ "apiVersion": "penstock.dev/v1", "kind": "Connector", "metadata": { "name": "orders" }, "spec": spec })
+}
+
+fn faults(key: &str, text: &str) -> Vec<Fault> {
+    parse_document(key, text.as_bytes()).expect_err("the document is refused")
+}
+
+fn faults_of(spec: &Value) -> Vec<Fault> {
+    faults(KEY, &document(spec).to_string())
+}
+
+fn paths(faults: &[Fault]) -> Vec<&str> {
+    faults.iter().map(|fault| fault.path.as_str()).collect()
+}
+
+#[track_caller]
+fn refused(faults: &[Fault], path: &str, fragment: &str) {
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert_eq!(faults[0].path, path, "{}", faults[0]);
+    assert!(
+        faults[0].to_string().contains(fragment),
+        "`{fragment}` is not in: {}",
+        faults[0]
+    );
+}
+
+#[test]
+fn a_document_is_read_and_written_back_the_same() {
+    for (key, kind, spec) in [
+        (
+            KEY,
+            "Connector",
+            json!({ "profile": "default", "sink": { "kafka": { "topic": "orders", "linger": "5ms" } } }),
+        ),
+        (
+            "Profile/orders",
+            "Profile",
+            json!({ "kafka": { "security": { "plaintext": {} } } }),
+        ),
+        (
+            "TargetState/orders",
+            "TargetState",
+            json!({ "state": "paused", "restartedAt": "2026-01-31T12:00:00Z" }),
+        ),
+    ] {
+        let text =
+            json!({ "apiVersion": "penstock.dev/v1", "kind": kind, "metadata": { "name": "orders" }, "spec": spec });
+        let document = parse_document(key, text.to_string().as_bytes()).unwrap();
+        assert_eq!(document.to_json(), text);
+        assert_eq!(document.key().to_string(), key);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_document_are_refused_with_their_place() {
+    refused(
+        &parse_document(KEY, b"{\n\"a\": \xff}").unwrap_err(),
+        "document",
+        "line 2",
+    );
+    refused(
+        &parse_document(KEY, b"\x00\x00\x00\x00\x07{}").unwrap_err(),
+        "document",
+        "not JSON",
+    );
+    refused(&faults(KEY, "{\n  \"kind\": }"), "document", "line 2, column 11");
+    refused(&faults(KEY, ""), "document", "EOF");
+    refused(
+        &faults(KEY, &format!("{} {{}}", document(&json!({})))),
+        "document",
+        "trailing",
+    );
+    refused(&faults(KEY, &"[".repeat(1000)), "document", "recursion");
+    refused(&faults(KEY, "[]"), "document", "is a list");
+    refused(&faults(KEY, &" ".repeat(MAX_DOCUMENT_BYTES + 1)), "document", "262145");
+}
+
+#[test]
+fn a_document_of_the_greatest_size_is_read() {
+    let mut text = document(&json!({})).to_string();
+    text.push_str(&" ".repeat(MAX_DOCUMENT_BYTES - text.len()));
+    assert!(parse_document(KEY, text.as_bytes()).is_ok());
+}
+
+#[test]
+fn the_key_must_be_the_documents_kind_and_name() {
+    let text = document(&json!({})).to_string();
+    refused(&faults("orders", &text), "key", "Connector/<name>");
+    refused(
+        &faults("Connector/invoices", &text),
+        "metadata.name",
+        "Connector/invoices",
+    );
+    refused(&faults("TargetState/orders", &text), "kind", "TargetState/orders");
+    assert!(parse_value(document(&json!({}))).is_ok(), "a file has no key");
+}
+
+#[test]
+fn the_envelope_is_judged_at_once() {
+    let text = json!({ "apiversion": "penstock.dev/v1", "kind": "Conector", "metadata": { "name": "Or ders", "namespace": "a" } });
+    let faults = faults(KEY, &text.to_string());
+    assert_eq!(
+        paths(&faults),
+        [
+            "apiversion",
+            "apiVersion",
+            "kind",
+            "metadata.name",
+            "metadata.namespace",
+            "spec"
+        ]
+    );
+    assert!(faults[0].remedy.contains("did you mean `apiVersion`"));
+}
+
+#[test]
+fn labels_belong_to_connectors() {
+    let text = json!({ "apiVersion": "penstock.dev/v1", "kind": "TargetState", "metadata": { "name": "orders", "labels": { "a": "b" } }, "spec": {} });
+    refused(
+        &faults("TargetState/orders", &text.to_string()),
+        "metadata.labels",
+        "annotations",
+    );
+}
+
+#[test]
+fn a_field_that_stands_twice_is_refused() {
+    let text = document(&json!({ "scaling": { "max": 1 } }))
+        .to_string()
+        .replace(r#""max":1"#, r#""max":1,"max":2"#);
+    refused(&faults(KEY, &text), "spec.scaling.max", "more than once");
+}
+
+#[test]
+fn null_is_refused_since_it_may_mean_two_things() {
+    refused(
+        &faults_of(&json!({ "errors": { "deadLetterTopic": null } })),
+        "spec.errors.deadLetterTopic",
+        "leave the field out",
+    );
+    refused(
+        &faults_of(&json!({ "task": { "environment": { "A": null } } })),
+        "spec.task.environment.A",
+        "null",
+    );
+    refused(
+        &faults_of(&json!({ "service": { "subnets": [null] } })),
+        "spec.service.subnets[0]",
+        "null",
+    );
+}
+
+#[test]
+fn an_unknown_field_is_named_with_what_was_probably_meant() {
+    refused(
+        &faults_of(&json!({ "source": { "sqs": { "queueURL": "a" } } })),
+        "spec.source.sqs.queueURL",
+        "did you mean `queueUrl`?",
+    );
+    refused(
+        &faults_of(&json!({ "sink": { "kafka": { "acks": "all" } } })),
+        "spec.sink.kafka.acks",
+        "one of `topic`",
+    );
+    refused(
+        &faults_of(&json!({ "scaling": { "backlog": { "per_task": 1 } } })),
+        "spec.scaling.backlog.per_task",
+        "`perTask`",
+    );
+    refused(
+        &faults_of(&json!({ "kafka": { "security": { "plaintext": { "tls": true } } } })),
+        "spec.kafka.security.plaintext.tls",
+        "not a field",
+    );
+}
+
+#[test]
+fn a_wrong_type_is_named_with_the_value_and_what_was_expected() {
+    for (spec, path, fragment) in [
+        (json!([]), "spec", "a list, where an object is expected"),
+        (json!({ "task": "a" }), "spec.task", "an object is expected"),
+        (
+            json!({ "task": { "memory": "512" } }),
+            "spec.task.memory",
+            "512 is a text, where a whole number from 0 up is expected",
+        ),
+        (
+            json!({ "task": { "memory": -1 } }),
+            "spec.task.memory",
+            "-1 is a number, where a whole number",
+        ),
+        (
+            json!({ "task": { "memory": 0.5 } }),
+            "spec.task.memory",
+            "0.5 is a number, where a whole number",
+        ),
+        (
+            json!({ "source": { "sqs": { "waitTime": 20 } } }),
+            "spec.source.sqs.waitTime",
+            "`30s`",
+        ),
+        (
+            json!({ "source": { "sqs": { "waitTime": "20 sex" } } }),
+            "spec.source.sqs.waitTime",
+            "20 sex is not a length of time; write it like",
+        ),
+        (
+            json!({ "source": { "sqs": { "attributes": "yes" } } }),
+            "spec.source.sqs.attributes",
+            "`true` or `false`",
+        ),
+        (
+            json!({ "service": { "subnets": "subnet-1" } }),
+            "spec.service.subnets",
+            "a list is expected",
+        ),
+        (
+            json!({ "service": { "subnets": [1] } }),
+            "spec.service.subnets[0]",
+            "a text is expected",
+        ),
+        (
+            json!({ "service": { "launchType": "fargate" } }),
+            "spec.service.launchType",
+            "fargate is not a value that this field takes; use `FARGATE` or `EC2`",
+        ),
+        (
+            json!({ "sink": { "kafka": { "compression": "brotli" } } }),
+            "spec.sink.kafka.compression",
+            "one of `none`, `gzip`",
+        ),
+        (
+            json!({ "kafka": { "security": { "sasl": {} } } }),
+            "spec.kafka.security",
+            "one of `plaintext`, `scram`, `mutualTls`, `mskIam`",
+        ),
+        (
+            json!({ "kafka": { "security": { "plaintext": {}, "mskIam": { "region": "a" } } } }),
+            "spec.kafka.security",
+            "exactly one",
+        ),
+        (
+            json!({ "kafka": { "security": "plaintext" } }),
+            "spec.kafka.security",
+            "plaintext: {}",
+        ),
+        (
+            json!({ "scaling": { "backlog": {} } }),
+            "spec.scaling.backlog",
+            "`processingTime`",
+        ),
+        (
+            json!({ "scaling": { "backlog": { "perTask": 1, "processingTime": "1s" } } }),
+            "spec.scaling.backlog",
+            "write `perTask`, or",
+        ),
+        (
+            json!({ "scaling": { "backlog": { "acceptableLatency": "soon", "processingTime": "1s" } } }),
+            "spec.scaling.backlog.acceptableLatency",
+            "soon",
+        ),
+        (
+            json!({ "initialState": "started" }),
+            "spec.initialState",
+            "`running`, `paused`, `stopped`",
+        ),
+    ] {
+        refused(&faults_of(&spec), path, fragment);
+    }
+}
+
+#[test]
+fn a_time_is_refused_with_an_example() {
+    let text = json!({ "apiVersion": "penstock.dev/v1", "kind": "TargetState", "metadata": { "name": "orders" }, "spec": { "restartedAt": "now" } });
+    refused(
+        &faults("TargetState/orders", &text.to_string()),
+        "spec.restartedAt",
+        "2026-01-31T12:00:00Z",
+    );
+}
+
+#[test]
+fn one_fault_does_not_hide_the_next() {
+    let spec = json!({
+        "source": { "sqs": { "queueUrl": 5, "maxMessages": "ten", "assumeRole": { "sessionName": 7 } } },
+        "kafka": { "security": { "scram": { "username": "admin", "tls": "yes" } } },
+        "service": { "subnets": [1, "subnet-1", 2], "capacityProviders": [{ "weight": 1 }, { "name": 3 }], "placement": { "strategies": [{}, { "type": "spread", "field": 1 }] } },
+        "extra": true,
+    });
+    let faults = faults_of(&spec);
+    let mut found = paths(&faults);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "spec.extra",
+            "spec.kafka.security.scram.password",
+            "spec.kafka.security.scram.tls",
+            "spec.kafka.security.scram.username",
+            "spec.service.capacityProviders[0].name",
+            "spec.service.capacityProviders[1].name",
+            "spec.service.placement.strategies[0].type",
+            "spec.service.placement.strategies[1].field",
+            "spec.service.subnets[0]",
+            "spec.service.subnets[2]",
+            "spec.source.sqs.assumeRole.arn",
+            "spec.source.sqs.assumeRole.sessionName",
+            "spec.source.sqs.maxMessages",
+            "spec.source.sqs.queueUrl",
+        ]
+    );
+}
+
+#[test]
+fn thousands_of_faults_end_at_a_bound() {
+    let fields: serde_json::Map<String, Value> = (0..5000).map(|index| (format!("field{index}"), json!(1))).collect();
+    let count = faults_of(&Value::Object(fields)).len();
+    assert!((100..=300).contains(&count), "{count}");
+}
