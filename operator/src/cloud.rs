@@ -10,6 +10,20 @@ use penstock_crds::{Name, SqsSource};
 use crate::plan::action::Action;
 use crate::plan::resources::{Observed, QueueDepth, Subject};
 
+mod alarms;
+pub mod aws;
+mod budget;
+mod cache;
+mod call;
+mod ecs;
+mod error;
+pub mod fake;
+mod metrics;
+mod queue;
+mod scaling;
+
+pub use call::{Call, CallObserver};
+
 /// AWS, as far as one operator needs it.
 pub trait Cloud: Send + Sync + 'static {
     /// Reads what AWS holds for each subject, batched over all of them. A subject whose reads failed has an error and

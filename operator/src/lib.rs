@@ -1,4 +1,20 @@
-//! The control loop. Data flows one way: watch -> accept -> desired -> diff -> apply -> status -> publish.
+//! The control loop. Data flows one way:
+//! watch -> accept -> desired -> diff -> apply -> status -> publish.
+//!
+//! Read in this order: [`reconcile`] is one pass, [`plan`] its pure half, [`cloud`] and [`journal`] its neighbours; [`queue`]
+//! says which connector is next, [`observe`] batches reads, [`memory`] is what the last pass wrote.
 
 pub mod cloud;
+pub mod journal;
+pub mod memory;
+pub mod observe;
 pub mod plan;
+pub mod publish;
+pub mod queue;
+pub mod reconcile;
+pub mod telemetry;
+pub mod topics;
+pub mod watch;
+
+#[cfg(test)]
+mod samples;

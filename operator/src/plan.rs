@@ -3,5 +3,12 @@
 //! Nothing below this file may name an AWS SDK, Kafka, tokio or a clock; `tests/architecture.rs` holds it to that. Time
 //! and randomness are arguments.
 
+pub mod accept;
 pub mod action;
+pub mod decide;
+pub mod desired;
+pub mod diff;
+pub mod difference;
+pub mod phase;
 pub mod resources;
+pub mod status;

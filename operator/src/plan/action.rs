@@ -147,7 +147,9 @@ impl fmt::Display for Action {
         let operation = self.operation();
         match self {
             Self::SetDesiredCount { count, cause } => write!(out, "{operation} desiredCount={count} ({cause:?})"),
-            Self::RegisterScalableTarget { min, max, suspended, .. } => {
+            Self::RegisterScalableTarget {
+                min, max, suspended, ..
+            } => {
                 write!(out, "{operation} min={min} max={max} suspended={suspended}")
             }
             Self::PutScalingPolicy { name, .. } | Self::DeleteScalingPolicy { name } | Self::PutAlarm { name, .. } => {

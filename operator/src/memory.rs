@@ -1,0 +1,97 @@
+//! The last state and status of each connector, as the topics hold them: an input of the next pass, like the specs.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use penstock_crds::{Name, State, Status};
+
+/// What is remembered of one connector.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// The last state.
+    pub state: Option<State>,
+    /// The last status.
+    pub status: Option<Status>,
+}
+
+/// A change of what is remembered: written to both topics in one transaction, and only then kept here.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// The new state, or its end.
+    pub state: Option<StateChange>,
+    /// The new status, or its end.
+    pub status: Option<StatusChange>,
+}
+
+/// What becomes of a state record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StateChange {
+    /// It is replaced.
+    Put(Box<State>),
+    /// It is removed by a null record.
+    Remove,
+}
+
+/// What becomes of a status record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StatusChange {
+    /// It is replaced.
+    Put(Box<Status>),
+    /// It is removed by a null record.
+    Remove,
+}
+
+impl Change {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.state.is_none() && self.status.is_none()
+    }
+}
+
+/// The last state and status of every connector.
+#[derive(Debug, Default)]
+pub struct Memory {
+    by_name: Mutex<BTreeMap<Name, Remembered>>,
+}
+
+impl Memory {
+    /// Begins with what the topics held at their ends.
+    pub fn new(by_name: BTreeMap<Name, Remembered>) -> Self {
+        Self {
+            by_name: Mutex::new(by_name),
+        }
+    }
+
+    /// Returns what is remembered of `name`.
+    pub fn get(&self, name: &Name) -> Remembered {
+        self.lock().get(name).cloned().unwrap_or_default()
+    }
+
+    /// Returns everything, as it is now.
+    pub fn all(&self) -> BTreeMap<Name, Remembered> {
+        self.lock().clone()
+    }
+
+    /// Keeps a change that both topics acknowledged.
+    pub fn keep(&self, name: &Name, change: &Change) {
+        let mut by_name = self.lock();
+        let entry = by_name.entry(name.clone()).or_default();
+        match &change.state {
+            Some(StateChange::Put(state)) => entry.state = Some((**state).clone()),
+            Some(StateChange::Remove) => entry.state = None,
+            None => {}
+        }
+        match &change.status {
+            Some(StatusChange::Put(status)) => entry.status = Some((**status).clone()),
+            Some(StatusChange::Remove) => entry.status = None,
+            None => {}
+        }
+        if entry == &Remembered::default() {
+            by_name.remove(name);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Remembered>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,272 @@
+//! What the topics say, judged: which document is in force, what is wrong with the latest one, and what the user asked.
+//!
+//! A bad document never replaces a good one: the last accepted merged document stays in force and goes on being repaired.
+
+use jiff::Timestamp;
+use penstock_crds::{
+    Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Handled, Name, Phase, ProfileSpec, State,
+    TargetMode, TargetStateSpec, merge, resolve, spec_hash,
+};
+
+/// What the spec topic says of one connector, read to its end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// The newest record of the connector that could be read.
+    pub connector: Latest,
+    /// A newer record that could not be read: its offset and faults.
+    pub refused: Option<(i64, Vec<Fault>)>,
+    /// The profile that the connector names, if there is one: its offset and content.
+    pub profile: Option<(i64, ProfileSpec)>,
+    /// Why the newest record of that profile could not be read, if it could not.
+    pub profile_refused: Option<(i64, Vec<Fault>)>,
+    /// What the user asked of the connector.
+    pub target: Option<TargetStateSpec>,
+    /// Who asked for it, when the record says.
+    pub target_actor: Option<String>,
+}
+
+/// The newest readable record under a connector's key.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Latest {
+    /// There is none, and none was withdrawn as far as the topic remembers.
+    #[default]
+    Absent,
+    /// It was withdrawn by a null record.
+    Withdrawn,
+    /// A document.
+    Written(Box<Written>),
+}
+
+/// A connector document as it stands in the topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// Topic id, partition and offset of the record that began the incarnation.
+    pub uid: String,
+    /// The record's offset.
+    pub generation: i64,
+    /// Who wrote it, when the record says.
+    pub actor: Option<String>,
+    /// The document.
+    pub document: Envelope<ConnectorSpec>,
+}
+
+/// The outcome of judging: what to do, and what to remember of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What becomes of the connector.
+    pub verdict: Verdict,
+    /// The state to carry on with; `phase` and idle times are decided later.
+    pub state: State,
+    /// What is wrong with the latest document or its profile.
+    pub faults: Vec<Fault>,
+    /// Who asked.
+    pub actor: Option<String>,
+}
+
+/// What becomes of a connector.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is wanted in this form and mode.
+    Keep(Box<Connector>, TargetMode),
+    /// It was withdrawn: everything goes. The cluster is where its resources are.
+    Remove,
+    /// Nothing was ever accepted, so there is nothing to do.
+    Refuse,
+    /// There is state but neither document nor tombstone: reported, never removed by itself.
+    Orphan,
+}
+
+/// Judges what the topic says in the light of what was accepted before; nothing when there is nothing to know.
+pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judged> {
+    match (&wanted.connector, last) {
+        (Latest::Absent, None) => wanted.refused.as_ref().map(|refused| never_accepted(refused)),
+        (Latest::Withdrawn, None) => None,
+        (Latest::Absent, Some(state)) if !state.deleting => Some(settled(Verdict::Orphan, state.clone())),
+        (Latest::Absent | Latest::Withdrawn, Some(state)) => Some(settled(
+            Verdict::Remove,
+            State {
+                deleting: true,
+                ..state.clone()
+            },
+        )),
+        (Latest::Written(written), last) => {
+            // A tombstone and a new document between two passes begin a new incarnation, which takes over what is left.
+            let last = last.filter(|state| state.uid == written.uid && !state.deleting);
+            Some(judge(name, wanted, written, last))
+        }
+    }
+}
+
+fn settled(verdict: Verdict, state: State) -> Judged {
+    Judged {
+        verdict,
+        state,
+        faults: Vec::new(),
+        actor: None,
+    }
+}
+
+fn never_accepted((generation, faults): &(i64, Vec<Fault>)) -> Judged {
+    let state = fresh_state(String::new(), *generation);
+    Judged {
+        verdict: Verdict::Refuse,
+        state,
+        faults: faults.clone(),
+        actor: None,
+    }
+}
+
+fn fresh_state(uid: String, generation: i64) -> State {
+    State {
+        uid,
+        generation,
+        profile_generation: None,
+        accepted: None,
+        phase: Phase::default(),
+        idle_since: None,
+        create_pending: None,
+        rolled_back: None,
+        forgiven_deployment: None,
+        handled: Handled::default(),
+        deleting: false,
+    }
+}
+
+fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) -> Judged {
+    let mut state = last
+        .cloned()
+        .unwrap_or_else(|| fresh_state(written.uid.clone(), written.generation));
+    state.generation = wanted
+        .refused
+        .as_ref()
+        .map_or(written.generation, |(generation, _)| *generation);
+    let mut faults = wanted
+        .refused
+        .as_ref()
+        .map(|(_, faults)| faults.clone())
+        .unwrap_or_default();
+    match candidate(name, wanted, written) {
+        Ok((accepted, connector)) => match moved(last, name, &connector) {
+            None => {
+                state.profile_generation = wanted.profile.as_ref().map(|(generation, _)| *generation);
+                state.accepted = Some(accepted);
+            }
+            Some(fault) => faults.push(fault),
+        },
+        Err(found) => faults.extend(found),
+    }
+    if let Some((_, found)) = &wanted.profile_refused {
+        faults.extend(found.iter().map(|fault| in_profile(fault, &written.document)));
+    }
+    let actor = newest_actor(wanted, written, last);
+    let verdict = match in_force(name, &state) {
+        Some(connector) => {
+            let asked = wanted.target.as_ref().and_then(|target| target.state);
+            let mode = asked.unwrap_or(connector.initial_state);
+            Verdict::Keep(Box::new(connector), mode)
+        }
+        None => Verdict::Refuse,
+    };
+    Judged {
+        verdict,
+        state,
+        faults,
+        actor,
+    }
+}
+
+/// Returns the last accepted document in full; nothing when none was accepted.
+pub fn in_force(name: &Name, state: &State) -> Option<Connector> {
+    let accepted = state.accepted.as_ref()?;
+    resolve(name, &accepted.labels, &accepted.spec).ok()
+}
+
+fn candidate(name: &Name, wanted: &Wanted, written: &Written) -> Result<(Accepted, Connector), Vec<Fault>> {
+    let document = &written.document;
+    let profile = match &document.spec.profile {
+        None => None,
+        Some(profile) => match &wanted.profile {
+            Some((_, spec)) => Some(spec),
+            None => return Err(vec![missing_profile(profile)]),
+        },
+    };
+    let spec = merge(&document.spec, profile);
+    let labels = document.metadata.labels.clone();
+    let connector = resolve(name, &labels, &spec)?;
+    let hash = spec_hash(&spec);
+    Ok((
+        Accepted {
+            generation: written.generation,
+            hash,
+            labels,
+            spec,
+        },
+        connector,
+    ))
+}
+
+fn missing_profile(profile: &str) -> Fault {
+    Fault {
+        path: "spec.profile".to_owned(),
+        value: Some(profile.to_owned()),
+        why: "there is no such profile".to_owned(),
+        remedy: format!("write `Profile/{profile}` first, or name another"),
+    }
+}
+
+fn in_profile(fault: &Fault, document: &Envelope<ConnectorSpec>) -> Fault {
+    let profile = document.spec.profile.clone().unwrap_or_default();
+    Fault {
+        path: format!("Profile/{profile}: {}", fault.path),
+        ..fault.clone()
+    }
+}
+
+/// Returns why the document cannot take the place of the accepted one while the service lives: ECS can neither move a
+/// service to another cluster nor give it another launch type.
+fn moved(last: Option<&State>, name: &Name, next: &Connector) -> Option<Fault> {
+    let state = last.filter(|state| state.phase != Phase::Stopped)?;
+    let now = in_force(name, state)?;
+    let fault = |path: &str, from: String, to: String| Fault {
+        path: path.to_owned(),
+        value: Some(to),
+        why: format!("a running connector cannot change it from `{from}`: ECS would need another service"),
+        remedy: format!(
+            "run `penstock stop {name}`, wait until it is stopped, apply this document, then `penstock resume {name}`"
+        ),
+    };
+    if now.service.cluster != next.service.cluster {
+        return Some(fault(
+            "spec.service.cluster",
+            now.service.cluster,
+            next.service.cluster.clone(),
+        ));
+    }
+    let capacity = |capacity: &Capacity| match capacity {
+        Capacity::LaunchType(kind) => format!("launchType {kind:?}"),
+        Capacity::Providers(_) => "capacityProviders".to_owned(),
+    };
+    match (&now.service.capacity, &next.service.capacity) {
+        (Capacity::LaunchType(from), Capacity::LaunchType(to)) if from == to => None,
+        (_, Capacity::Providers(_)) => None,
+        (from, to) => Some(fault("spec.service.launchType", capacity(from), capacity(to))),
+    }
+}
+
+fn newest_actor(wanted: &Wanted, written: &Written, last: Option<&State>) -> Option<String> {
+    let requested = wanted
+        .target
+        .as_ref()
+        .and_then(|target| target.restarted_at.max(target.reconcile_at));
+    let handled = last.and_then(|state| state.handled.restarted_at.max(state.handled.reconcile_at));
+    if requested > handled {
+        wanted.target_actor.clone()
+    } else {
+        written.actor.clone()
+    }
+}
+
+/// Returns whether a request of the target state is newer than what was carried out.
+pub fn is_new(requested: Option<Timestamp>, handled: Option<Timestamp>) -> bool {
+    requested.is_some() && requested > handled
+}

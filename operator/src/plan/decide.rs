@@ -1,0 +1,266 @@
+//! One pass's decision: from what is wanted, remembered and seen to the next state and the steps.
+
+use jiff::Timestamp;
+use penstock_crds::{
+    Connector, CreatePending, Difference, Handled, Phase, RolledBack, State, TargetMode, TargetStateSpec,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::plan::accept::{Judged, Verdict, is_new};
+use crate::plan::action::{Action, CountCause};
+use crate::plan::desired::{Surroundings, desired, tags};
+use crate::plan::diff::{CountRule, Rules, diff};
+use crate::plan::difference::differences;
+use crate::plan::phase;
+use crate::plan::resources::{
+    DeploymentProgress, Observed, QueueDepth, Resources, Revision, ServiceLife, TAG_CONNECTOR, TAG_OPERATOR, TAG_UID,
+};
+
+/// How many task definitions stay registered beside the one in use, for a look back.
+const KEPT_REVISIONS: usize = 3;
+
+/// A client token that is older than this belongs to a create that came to its end.
+const TOKEN_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
+
+/// What a decision follows from.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What AWS holds.
+    pub observed: &'a Observed,
+    /// The queue, if it could be read.
+    pub queue: Option<QueueDepth>,
+    /// What the user asked.
+    pub target: Option<&'a TargetStateSpec>,
+    /// The operator's name.
+    pub operator: &'a str,
+    /// The time of the pass.
+    pub now: Timestamp,
+    /// A token that nobody has used.
+    pub fresh_token: &'a str,
+}
+
+/// What a pass will do, and what it will remember.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The state to remember.
+    pub state: State,
+    /// What AWS should hold.
+    pub desired: Resources,
+    /// The steps, in order.
+    pub actions: Vec<Action>,
+    /// The fields that differ.
+    pub differences: Vec<Difference>,
+    /// Whether the wanted revision is held back because ECS rolled it back.
+    pub held: bool,
+}
+
+/// Decides for a connector that is wanted, or on its way out.
+pub fn decide(judged: &Judged, seen: Seen<'_>) -> Plan {
+    match &judged.verdict {
+        Verdict::Keep(connector, mode) => keep(judged, connector, *mode, seen),
+        Verdict::Remove => remove(judged, seen),
+        Verdict::Refuse | Verdict::Orphan => Plan {
+            state: judged.state.clone(),
+            desired: seen.observed.resources.clone(),
+            actions: Vec::new(),
+            differences: Vec::new(),
+            held: false,
+        },
+    }
+}
+
+fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>) -> Plan {
+    let mut state = judged.state.clone();
+    let last = state.phase;
+    let inputs = phase::Inputs {
+        connector,
+        mode,
+        last,
+        idle_since: state.idle_since,
+        queue: seen.queue,
+        now: seen.now,
+    };
+    (state.phase, state.idle_since) = phase::next(inputs);
+    let around = surroundings(seen);
+    let mut desired = desired(connector, state.phase, &state, seen.target, &around);
+    let held = remember_rollback(&mut state, &mut desired, seen);
+    remember_requests(&mut state, seen.target);
+    let rules = Rules {
+        count: count_rule(connector, state.phase, seen.queue),
+        token: token(&state, seen),
+        tags: tags(connector, &state, &around),
+        keep_revisions: KEPT_REVISIONS,
+    };
+    let actions = diff(&desired, seen.observed, &rules);
+    remember_create(&mut state, &actions, &rules.token, seen);
+    let differences = differences(&desired, seen.observed);
+    Plan {
+        state,
+        desired,
+        actions,
+        differences,
+        held,
+    }
+}
+
+fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {
+    let state = State {
+        create_pending: None,
+        ..judged.state.clone()
+    };
+    let rules = Rules {
+        count: CountRule::Zero(CountCause::Delete),
+        token: String::new(),
+        tags: Default::default(),
+        keep_revisions: 0,
+    };
+    let desired = Resources::default();
+    let actions = diff(&desired, seen.observed, &rules);
+    let differences = differences(&desired, seen.observed);
+    Plan {
+        state,
+        desired,
+        actions,
+        differences,
+        held: false,
+    }
+}
+
+/// Whether nothing of a removed connector is left.
+pub fn is_gone(plan: &Plan, observed: &Observed) -> bool {
+    plan.actions.is_empty() && observed.life == ServiceLife::Absent
+}
+
+fn surroundings(seen: Seen<'_>) -> Surroundings {
+    Surroundings {
+        operator: seen.operator.to_owned(),
+        account: seen.observed.account.clone(),
+        region: seen.observed.region.clone(),
+        container_insights: seen.observed.container_insights,
+    }
+}
+
+fn count_rule(connector: &Connector, phase: Phase, queue: Option<QueueDepth>) -> CountRule {
+    match phase {
+        Phase::Awake if connector.scaling.is_none() => CountRule::Fixed(1),
+        Phase::Awake => CountRule::Scaled {
+            wake: phase::wake_count(connector, queue),
+        },
+        Phase::Asleep => CountRule::Zero(CountCause::Sleep),
+        Phase::Paused => CountRule::Zero(CountCause::Pause),
+        Phase::Stopped => CountRule::Zero(CountCause::Delete),
+    }
+}
+
+/// Keeps a revision that ECS rolled back from being tried again, until it changes or the user asks. Returns whether it did.
+fn remember_rollback(state: &mut State, desired: &mut Resources, seen: Seen<'_>) -> bool {
+    let asked_again = is_new(
+        seen.target.and_then(|target| target.reconcile_at),
+        state.handled.reconcile_at,
+    );
+    if let Some(rolled_back) = state.rolled_back.take_if(|_| asked_again) {
+        state.forgiven_deployment = Some(rolled_back.deployment);
+    }
+    let Some(service) = &mut desired.service else {
+        state.rolled_back = None;
+        return false;
+    };
+    let wanted = fingerprint(&service.revision);
+    if let Some(failed) = failed_deployment(state, &wanted, seen) {
+        state.rolled_back.get_or_insert(failed);
+    }
+    if state
+        .rolled_back
+        .as_ref()
+        .is_some_and(|rolled_back| rolled_back.fingerprint != wanted)
+    {
+        state.rolled_back = None;
+    }
+    let current = seen.observed.resources.service.as_ref();
+    match (&state.rolled_back, current) {
+        (Some(_), Some(current)) if current.revision != service.revision => {
+            service.revision = current.revision.clone();
+            true
+        }
+        _ => false,
+    }
+}
+
+fn failed_deployment(state: &State, wanted: &str, seen: Seen<'_>) -> Option<RolledBack> {
+    let deployment = seen.observed.deployment.as_ref()?;
+    let failed = matches!(
+        deployment.progress,
+        DeploymentProgress::Failed | DeploymentProgress::RollingBack
+    );
+    let forgiven = state.forgiven_deployment.as_ref() == Some(&deployment.id);
+    let fingerprint = fingerprint(deployment.revision.as_ref()?);
+    (failed && !forgiven && fingerprint == wanted).then(|| RolledBack {
+        deployment: deployment.id.clone(),
+        fingerprint,
+        cause: seen
+            .observed
+            .last_failure
+            .clone()
+            .or_else(|| deployment.reason.clone())
+            .unwrap_or_default(),
+        at: seen.now,
+    })
+}
+
+/// Returns a short name for what a revision holds.
+pub fn fingerprint(revision: &Revision) -> String {
+    hash(revision)
+}
+
+fn hash(value: &impl Serialize) -> String {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(text)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn remember_requests(state: &mut State, target: Option<&TargetStateSpec>) {
+    if let Some(target) = target {
+        state.handled = Handled {
+            restarted_at: state.handled.restarted_at.max(target.restarted_at),
+            reconcile_at: state.handled.reconcile_at.max(target.reconcile_at),
+        };
+    }
+}
+
+fn token(state: &State, seen: Seen<'_>) -> String {
+    let young = |pending: &&CreatePending| seen.now.duration_since(pending.since) < TOKEN_LIFE;
+    let pending = state.create_pending.as_ref().filter(young);
+    pending.map_or_else(|| seen.fresh_token.to_owned(), |pending| pending.token.clone())
+}
+
+fn remember_create(state: &mut State, actions: &[Action], token: &str, seen: Seen<'_>) {
+    let creates = actions
+        .iter()
+        .any(|action| matches!(action, Action::CreateService { .. }));
+    if creates {
+        if state
+            .create_pending
+            .as_ref()
+            .is_none_or(|pending| pending.token != token)
+        {
+            state.create_pending = Some(CreatePending {
+                token: token.to_owned(),
+                since: seen.now,
+            });
+        }
+    } else if seen.observed.life == ServiceLife::Active {
+        state.create_pending = None;
+    }
+}
+
+/// Returns the tags that say whose a resource is, for resources of a connector that is no longer known in full.
+pub fn ownership(operator: &str, connector: &str, uid: &str) -> std::collections::BTreeMap<String, String> {
+    [(TAG_OPERATOR, operator), (TAG_CONNECTOR, connector), (TAG_UID, uid)]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,100 @@
+//! From the connector in force to what AWS should hold.
+
+use std::collections::BTreeMap;
+
+use penstock_crds::{Connector, Phase, State, TargetStateSpec};
+
+use crate::plan::resources::{
+    Capacity, Resources, Revision, Service, TAG_CONNECTOR, TAG_GENERATION, TAG_OPERATOR, TAG_SPEC_HASH, TAG_UID,
+};
+
+mod alarms;
+mod scaling;
+mod task;
+
+pub use scaling::{is_foreign_queue, uses_container_insights};
+
+/// What the surroundings add to a connector.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The operator's name, for the ownership tag.
+    pub operator: String,
+    /// The account of the ECS cluster.
+    pub account: String,
+    /// The region of the ECS cluster.
+    pub region: String,
+    /// Whether the cluster has Container Insights.
+    pub container_insights: bool,
+}
+
+/// Returns what AWS should hold for the connector in this phase.
+pub fn desired(
+    connector: &Connector,
+    phase: Phase,
+    state: &State,
+    target: Option<&TargetStateSpec>,
+    around: &Surroundings,
+) -> Resources {
+    if phase == Phase::Stopped {
+        return Resources::default();
+    }
+    Resources {
+        service: Some(service(connector, state, target, around)),
+        scaling: scaling::scaling(connector, phase, around),
+        alarms: alarms::alarms(connector, phase, around),
+    }
+}
+
+/// Returns the tags that mark a resource as ours, with the writer's labels.
+pub fn tags(connector: &Connector, state: &State, around: &Surroundings) -> BTreeMap<String, String> {
+    let accepted = state.accepted.as_ref();
+    let generation = accepted.map_or(state.generation, |accepted| accepted.generation);
+    let hash = accepted.map(|accepted| accepted.hash.clone()).unwrap_or_default();
+    let own = [
+        (TAG_OPERATOR, around.operator.clone()),
+        (TAG_CONNECTOR, connector.name.to_string()),
+        (TAG_UID, state.uid.clone()),
+        (TAG_GENERATION, generation.to_string()),
+        (TAG_SPEC_HASH, hash),
+    ];
+    let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
+    connector.labels.clone().into_iter().chain(own).collect()
+}
+
+fn service(connector: &Connector, state: &State, target: Option<&TargetStateSpec>, around: &Surroundings) -> Service {
+    let wanted = &connector.service;
+    Service {
+        revision: Revision {
+            task_definition: task::task_definition(connector, target),
+            subnets: wanted.subnets.iter().cloned().collect(),
+            security_groups: wanted.security_groups.iter().cloned().collect(),
+            public_ip: wanted.public_ip,
+            capacity: capacity(&wanted.capacity),
+            placement_constraints: task::placement_constraints(&wanted.placement),
+            placement_strategies: task::placement_strategies(&wanted.placement),
+        },
+        minimum_healthy_percent: percent(wanted.minimum_healthy_percent),
+        maximum_percent: percent(wanted.maximum_percent),
+        breaker: true,
+        propagate_tags: true,
+        tags: tags(connector, state, around),
+    }
+}
+
+fn percent(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn capacity(capacity: &penstock_crds::Capacity) -> Capacity {
+    match capacity {
+        penstock_crds::Capacity::LaunchType(kind) => Capacity::LaunchType(task::launch_type(*kind).to_owned()),
+        penstock_crds::Capacity::Providers(providers) => {
+            let mut providers: Vec<_> = providers
+                .iter()
+                .map(|one| (one.name.clone(), percent(one.base), percent(one.weight)))
+                .collect();
+            providers.sort();
+            Capacity::Providers(providers)
+        }
+    }
+}

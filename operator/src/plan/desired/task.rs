@@ -1,0 +1,164 @@
+//! The task definition, and the placement of its tasks.
+
+use std::collections::BTreeMap;
+
+use penstock_crds::{
+    Architecture, BRIDGE_CONFIG_VARIABLE, BridgeConfig, Capacity, Connector, KAFKA_CERTIFICATE_VARIABLE,
+    KAFKA_PASSWORD_VARIABLE, KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE, KAFKA_PRIVATE_KEY_VARIABLE, KAFKA_USERNAME_VARIABLE,
+    KafkaSecurity, LaunchType, Placement, PlacementConstraintType, PlacementStrategyType, SecretReference,
+    TargetStateSpec,
+};
+
+use crate::plan::resources::{Container, HealthCheck, TaskDefinition, service_name};
+
+/// The label whose change replaces every task, as a rollout restart of Kubernetes does: seen in the revision itself, so
+/// a restart is never made twice.
+const RESTARTED_AT: &str = "penstock.dev/restarted-at";
+
+pub(super) fn task_definition(connector: &Connector, target: Option<&TargetStateSpec>) -> TaskDefinition {
+    let task = &connector.task;
+    TaskDefinition {
+        family: service_name(&connector.name),
+        cpu: task.cpu,
+        memory: task.memory,
+        architecture: match task.architecture {
+            Architecture::X86_64 => "X86_64".to_owned(),
+            Architecture::Arm64 => "ARM64".to_owned(),
+        },
+        compatibility: compatibility(&connector.service.capacity).to_owned(),
+        task_role: task.task_role.clone(),
+        execution_role: task.execution_role.clone(),
+        container: container(connector, target),
+    }
+}
+
+fn container(connector: &Connector, target: Option<&TargetStateSpec>) -> Container {
+    let task = &connector.task;
+    let restarted_at = target.and_then(|target| target.restarted_at);
+    Container {
+        name: "penstock-bridge".to_owned(),
+        image: task.image.clone(),
+        environment: environment(connector),
+        secrets: secrets(connector),
+        log_options: log_options(connector),
+        labels: restarted_at
+            .map(|at| (RESTARTED_AT.to_owned(), at.to_string()))
+            .into_iter()
+            .collect(),
+        stop_timeout: i32::try_from(task.stop_timeout.as_secs()).unwrap_or(i32::MAX),
+        health_check: HealthCheck {
+            command: ["CMD", "penstock-bridge", "health"].map(str::to_owned).to_vec(),
+            interval: 10,
+            timeout: 5,
+            retries: 3,
+            start_period: 30,
+        },
+    }
+}
+
+fn environment(connector: &Connector) -> BTreeMap<String, String> {
+    let config = serde_json::to_string(&BridgeConfig::from(connector)).expect("names and numbers always serialize");
+    let mut environment = connector.task.environment.clone();
+    environment.insert(BRIDGE_CONFIG_VARIABLE.to_owned(), config);
+    environment
+}
+
+fn secrets(connector: &Connector) -> BTreeMap<String, String> {
+    let own = connector
+        .task
+        .secrets
+        .iter()
+        .map(|(variable, reference)| (variable.as_str(), reference));
+    let value_from = |(variable, reference): (&str, &SecretReference)| {
+        let arn = connector.secrets.get(&reference.secret)?;
+        Some((variable.to_owned(), secret_value_from(arn, reference.key.as_deref())))
+    };
+    own.chain(kafka_secrets(&connector.kafka.security))
+        .filter_map(value_from)
+        .collect()
+}
+
+/// ECS's spelling of one key of a JSON secret: ARN, key, and two parts (stage and version) left empty.
+fn secret_value_from(arn: &str, key: Option<&str>) -> String {
+    key.map_or_else(|| arn.to_owned(), |key| format!("{arn}:{key}::"))
+}
+
+fn kafka_secrets(security: &KafkaSecurity) -> Vec<(&'static str, &SecretReference)> {
+    match security {
+        KafkaSecurity::Plaintext {} | KafkaSecurity::MskIam { .. } => Vec::new(),
+        KafkaSecurity::Scram { username, password, .. } => {
+            vec![(KAFKA_USERNAME_VARIABLE, username), (KAFKA_PASSWORD_VARIABLE, password)]
+        }
+        KafkaSecurity::MutualTls {
+            certificate,
+            private_key,
+            private_key_password,
+            ..
+        } => {
+            let password = private_key_password
+                .as_ref()
+                .map(|password| (KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE, password));
+            [
+                (KAFKA_CERTIFICATE_VARIABLE, certificate),
+                (KAFKA_PRIVATE_KEY_VARIABLE, private_key),
+            ]
+            .into_iter()
+            .chain(password)
+            .collect()
+        }
+    }
+}
+
+fn log_options(connector: &Connector) -> BTreeMap<String, String> {
+    let Some(logs) = &connector.task.logs else {
+        return BTreeMap::new();
+    };
+    [
+        ("awslogs-group", &logs.group),
+        ("awslogs-region", &logs.region),
+        ("awslogs-stream-prefix", &logs.stream_prefix),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.clone()))
+    .collect()
+}
+
+fn compatibility(capacity: &Capacity) -> &'static str {
+    match capacity {
+        Capacity::LaunchType(kind) => launch_type(*kind),
+        Capacity::Providers(providers) if providers.iter().all(|one| one.name.starts_with("FARGATE")) => "FARGATE",
+        Capacity::Providers(_) => "EC2",
+    }
+}
+
+pub(super) fn launch_type(kind: LaunchType) -> &'static str {
+    match kind {
+        LaunchType::Fargate => "FARGATE",
+        LaunchType::Ec2 => "EC2",
+    }
+}
+
+pub(super) fn placement_constraints(placement: &Placement) -> Vec<(String, Option<String>)> {
+    let spelled = |kind| match kind {
+        PlacementConstraintType::DistinctInstance => "distinctInstance",
+        PlacementConstraintType::MemberOf => "memberOf",
+    };
+    placement
+        .constraints
+        .iter()
+        .map(|one| (spelled(one.r#type).to_owned(), one.expression.clone()))
+        .collect()
+}
+
+pub(super) fn placement_strategies(placement: &Placement) -> Vec<(String, Option<String>)> {
+    let spelled = |kind| match kind {
+        PlacementStrategyType::Random => "random",
+        PlacementStrategyType::Spread => "spread",
+        PlacementStrategyType::Binpack => "binpack",
+    };
+    placement
+        .strategies
+        .iter()
+        .map(|one| (spelled(one.r#type).to_owned(), one.field.clone()))
+        .collect()
+}

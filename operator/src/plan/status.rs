@@ -1,0 +1,278 @@
+//! From the outcome of a pass, failed ones too, to the status, whether it is news, and when to look again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use penstock_crds::{
+    API_VERSION, ActionStatus, Condition, ConditionType, Connector, Health, Name, Phase, ResourceStatus, ScalingStatus,
+    Status, TaskCounts, Truth,
+};
+
+use crate::plan::accept::{Judged, Verdict};
+use crate::plan::decide::Plan;
+use crate::plan::desired::{is_foreign_queue, uses_container_insights};
+use crate::plan::diff::FOREIGN_SERVICE;
+use crate::plan::resources::{DeploymentProgress, Observed, QueueDepth, ServiceLife, service_name};
+
+mod conditions;
+
+/// Everything that a status is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome<'a> {
+    /// The connector.
+    pub name: &'a Name,
+    /// What was judged.
+    pub judged: &'a Judged,
+    /// What was decided, unless the pass failed before.
+    pub plan: Option<&'a Plan>,
+    /// What was seen, unless that failed.
+    pub observed: Option<&'a Observed>,
+    /// The queue, if it was read.
+    pub queue: Option<QueueDepth>,
+    /// The calls that were made.
+    pub taken: &'a [ActionStatus],
+    /// What cut the pass short.
+    pub failure: Option<&'a Failure>,
+    /// The last status.
+    pub previous: Option<&'a Status>,
+    /// The time of the pass.
+    pub now: Timestamp,
+}
+
+/// What cut a pass short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The step, as its error says it.
+    pub message: String,
+    /// What kind of failure, one CamelCase word.
+    pub reason: &'static str,
+    /// Whether the same call will fail again until somebody changes something.
+    pub terminal: bool,
+    /// Whether it is only a matter of waiting, no fault.
+    pub waiting: bool,
+}
+
+/// When to look at a connector again without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At the resync.
+    Resync,
+    /// After this time: something is in motion.
+    After(Duration),
+    /// After a backoff that grows with each failure.
+    Backoff,
+    /// Never: the connector is gone.
+    Forget,
+}
+
+/// How soon a deployment or a drain is looked at again.
+const IN_MOTION: Duration = Duration::from_secs(5);
+
+/// Makes the status of a pass.
+pub fn status(outcome: Outcome<'_>) -> Status {
+    let state = outcome.plan.map_or(&outcome.judged.state, |plan| &plan.state);
+    let accepted = state.accepted.as_ref();
+    let gone = is_gone(outcome);
+    let conditions = conditions::conditions(outcome);
+    let previous = outcome.previous;
+    Status {
+        api_version: API_VERSION.to_owned(),
+        kind: "Connector".to_owned(),
+        name: outcome.name.to_string(),
+        time: outcome.now,
+        uid: Some(state.uid.clone()).filter(|uid| !uid.is_empty()),
+        observed_generation: Some(state.generation),
+        accepted_generation: accepted.map(|accepted| accepted.generation),
+        hash: accepted.map(|accepted| accepted.hash.clone()),
+        phase: (!state.deleting && accepted.is_some()).then_some(state.phase),
+        health: health(outcome, &conditions, gone),
+        conditions,
+        resources: outcome.observed.map_or_else(
+            || previous.map(|previous| previous.resources.clone()).unwrap_or_default(),
+            |observed| resources(outcome.name, observed),
+        ),
+        tasks: outcome.observed.map_or_else(
+            || previous.map(|previous| previous.tasks).unwrap_or_default(),
+            |observed| task_counts(observed),
+        ),
+        scaling: outcome.observed.map_or_else(
+            || previous.and_then(|previous| previous.scaling.clone()),
+            |observed| scaling(outcome, observed),
+        ),
+        differences: outcome.plan.map(|plan| plan.differences.clone()).unwrap_or_default(),
+        actions: outcome.taken.to_vec(),
+        actor: outcome.judged.actor.clone(),
+        last_failure: outcome.observed.map_or_else(
+            || previous.and_then(|previous| previous.last_failure.clone()),
+            |observed| observed.last_failure.clone(),
+        ),
+        faults: outcome.judged.faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Whether nothing of a removed connector is left.
+pub fn is_gone(outcome: Outcome<'_>) -> bool {
+    let removed = outcome.judged.verdict == Verdict::Remove && outcome.failure.is_none();
+    let absent =
+        |observed: &Observed| observed.life == ServiceLife::Absent || observed.foreign.contains(FOREIGN_SERVICE);
+    removed
+        && outcome.taken.is_empty()
+        && outcome.plan.is_some_and(|plan| plan.actions.is_empty())
+        && outcome.observed.is_some_and(absent)
+}
+
+/// Whether a status says anything that the last one did not; times alone are no news.
+pub fn is_news(previous: Option<&Status>, next: &Status) -> bool {
+    let Some(previous) = previous else { return true };
+    let mut timeless = next.clone();
+    timeless.time = previous.time;
+    for condition in &mut timeless.conditions {
+        let before = previous
+            .conditions
+            .iter()
+            .find(|before| before.r#type == condition.r#type);
+        if let Some(before) = before {
+            condition.last_transition_time = before.last_transition_time;
+        }
+    }
+    &timeless != previous
+}
+
+/// Says when to look again.
+pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
+    if is_gone(outcome) {
+        return Next::Forget;
+    }
+    if let Some(failure) = outcome.failure {
+        return match failure {
+            Failure { waiting: true, .. } => Next::After(IN_MOTION),
+            _ => Next::Backoff,
+        };
+    }
+    let progressing = status
+        .conditions
+        .iter()
+        .any(|one| one.r#type == ConditionType::Progressing && one.status == Truth::True);
+    if progressing || !outcome.taken.is_empty() {
+        Next::After(IN_MOTION)
+    } else {
+        Next::Resync
+    }
+}
+
+fn health(outcome: Outcome<'_>, conditions: &[Condition], gone: bool) -> Health {
+    let is = |kind, truth| conditions.iter().any(|one| one.r#type == kind && one.status == truth);
+    let state = outcome.plan.map_or(&outcome.judged.state, |plan| &plan.state);
+    match &outcome.judged.verdict {
+        Verdict::Remove if gone => Health::Deleted,
+        Verdict::Remove => Health::Stopped,
+        Verdict::Refuse => Health::Unassigned,
+        Verdict::Orphan => Health::Degraded,
+        Verdict::Keep(..) => match state.phase {
+            Phase::Paused => Health::Paused,
+            Phase::Stopped => Health::Stopped,
+            _ if outcome.observed.is_none() => Health::Unassigned,
+            _ if is(ConditionType::Ready, Truth::False) && is(ConditionType::Progressing, Truth::True) => {
+                if outcome
+                    .previous
+                    .is_some_and(|previous| previous.health == Health::Healthy)
+                {
+                    Health::Restarting
+                } else {
+                    Health::Unassigned
+                }
+            }
+            _ if is(ConditionType::Ready, Truth::False) => Health::Unhealthy,
+            _ if is(ConditionType::Degraded, Truth::True) => Health::Degraded,
+            _ => Health::Healthy,
+        },
+    }
+}
+
+fn resources(name: &Name, observed: &Observed) -> Vec<ResourceStatus> {
+    let entry = |kind: &str, name: &str, arn: Option<&String>| ResourceStatus {
+        r#type: kind.to_owned(),
+        name: name.to_owned(),
+        arn: arn.cloned(),
+    };
+    let mut found = Vec::new();
+    let service = service_name(name);
+    if observed.resources.service.is_some() {
+        found.push(entry("AWS::ECS::Service", &service, observed.service_arn.as_ref()));
+        found.push(entry(
+            "AWS::ECS::TaskDefinition",
+            &service,
+            observed.task_definition_arn.as_ref(),
+        ));
+    }
+    if let Some(scaling) = &observed.resources.scaling {
+        let target = "AWS::ApplicationAutoScaling::ScalableTarget";
+        found.push(entry(target, &service, observed.arns.get(&service)));
+        for policy in scaling.policies.keys() {
+            found.push(entry(
+                "AWS::ApplicationAutoScaling::ScalingPolicy",
+                policy,
+                observed.arns.get(policy),
+            ));
+        }
+    }
+    for alarm in observed.resources.alarms.keys() {
+        found.push(entry("AWS::CloudWatch::Alarm", alarm, observed.arns.get(alarm)));
+    }
+    found
+}
+
+fn task_counts(observed: &Observed) -> TaskCounts {
+    let counts = observed.counts;
+    TaskCounts {
+        desired: counts.desired,
+        running: counts.running,
+        pending: counts.pending,
+    }
+}
+
+fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
+    let scaling = observed.resources.scaling.as_ref()?;
+    let around = crate::plan::desired::Surroundings {
+        operator: String::new(),
+        account: observed.account.clone(),
+        region: observed.region.clone(),
+        container_insights: observed.container_insights,
+    };
+    let source = |connector: &Connector| {
+        if is_foreign_queue(connector, &around) {
+            "operator"
+        } else if uses_container_insights(connector, &around) {
+            "containerInsights"
+        } else {
+            "sampleCount"
+        }
+    };
+    let from = match &outcome.judged.verdict {
+        Verdict::Keep(connector, _) => Some(source(connector).to_owned()),
+        _ => None,
+    };
+    let activity = observed.last_activity.as_ref();
+    Some(ScalingStatus {
+        min: scaling.min,
+        max: scaling.max,
+        policies: scaling.policies.keys().cloned().collect(),
+        running_tasks_from: from,
+        last_activity: activity.map(|activity| activity.description.clone()),
+        not_scaled: activity.and_then(|activity| activity.not_scaled_reason.clone()),
+    })
+}
+
+/// Whether the newest deployment is still moving.
+fn deploying(observed: &Observed) -> bool {
+    let moving = |progress| {
+        matches!(
+            progress,
+            DeploymentProgress::InProgress | DeploymentProgress::RollingBack
+        )
+    };
+    observed
+        .deployment
+        .as_ref()
+        .is_some_and(|deployment| moving(deployment.progress))
+}

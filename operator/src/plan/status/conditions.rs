@@ -1,0 +1,279 @@
+//! The conditions of a status: each judged from one outcome, with a reason for programs and a message for people.
+
+use penstock_crds::{Condition, ConditionType, Connector, Phase, Truth};
+
+use super::{Outcome, deploying, is_gone};
+use crate::plan::accept::Verdict;
+use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife};
+
+struct Judgement(Truth, &'static str, String);
+
+/// Returns all conditions; a condition whose truth did not change keeps the time of its last change.
+pub(super) fn conditions(outcome: Outcome<'_>) -> Vec<Condition> {
+    let judged = [
+        (ConditionType::Ready, ready(outcome)),
+        (ConditionType::Synced, synced(outcome)),
+        (ConditionType::Progressing, progressing(outcome)),
+        (ConditionType::Degraded, degraded(outcome)),
+        (ConditionType::ScalingLimited, scaling_limited(outcome)),
+    ];
+    let mut found: Vec<_> = judged
+        .into_iter()
+        .map(|(kind, judgement)| condition(outcome, kind, judgement))
+        .collect();
+    if is_gone(outcome) {
+        let judgement = Judgement(
+            Truth::True,
+            "Removed",
+            "everything that the connector made is gone".to_owned(),
+        );
+        found.push(condition(outcome, ConditionType::Deleted, judgement));
+    }
+    found
+}
+
+fn condition(outcome: Outcome<'_>, kind: ConditionType, Judgement(status, reason, message): Judgement) -> Condition {
+    let before = outcome
+        .previous
+        .and_then(|previous| previous.conditions.iter().find(|one| one.r#type == kind));
+    let since = before
+        .filter(|before| before.status == status)
+        .map_or(outcome.now, |before| before.last_transition_time);
+    Condition {
+        r#type: kind,
+        status,
+        reason: reason.to_owned(),
+        message,
+        last_transition_time: since,
+        observed_generation: Some(outcome.judged.state.generation),
+    }
+}
+
+fn yes(reason: &'static str, message: impl Into<String>) -> Judgement {
+    Judgement(Truth::True, reason, message.into())
+}
+
+fn no(reason: &'static str, message: impl Into<String>) -> Judgement {
+    Judgement(Truth::False, reason, message.into())
+}
+
+fn unknown(reason: &'static str, message: impl Into<String>) -> Judgement {
+    Judgement(Truth::Unknown, reason, message.into())
+}
+
+/// Ready is a promise: tasks run and have passed their health check, or the connector sleeps on a queue seen empty.
+fn ready(outcome: Outcome<'_>) -> Judgement {
+    let connector = match &outcome.judged.verdict {
+        Verdict::Keep(connector, _) => connector,
+        Verdict::Remove => return no("Deleting", "the connector was withdrawn"),
+        Verdict::Refuse => return no("Refused", "no document has been accepted yet"),
+        Verdict::Orphan => return no("Orphan", "there is no document"),
+    };
+    let Some(observed) = outcome.observed else {
+        return unknown(
+            "Unobserved",
+            outcome
+                .failure
+                .map(|failure| failure.message.clone())
+                .unwrap_or_default(),
+        );
+    };
+    match outcome.plan.map_or(outcome.judged.state.phase, |plan| plan.state.phase) {
+        Phase::Paused => no("Paused", "paused on request"),
+        Phase::Stopped => no("Stopped", "stopped on request"),
+        Phase::Asleep => asleep(outcome, observed),
+        Phase::Awake => awake(outcome, observed, connector),
+    }
+}
+
+fn asleep(outcome: Outcome<'_>, observed: &Observed) -> Judgement {
+    match outcome.queue {
+        None => unknown(
+            "QueueUnknown",
+            "the queue could not be read, so nobody knows whether a message waits",
+        ),
+        Some(queue) if queue.backlog() > 0 => no("Waking", "messages wait and no task runs yet"),
+        Some(_) if observed.life != ServiceLife::Active => no("ServiceMissing", "there is no service that could wake"),
+        Some(_) => yes("Asleep", "the queue is empty; the first message wakes a task"),
+    }
+}
+
+fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Judgement {
+    let counts = observed.counts;
+    let fewest = connector.scaling.as_ref().map_or(1, |scaling| scaling.min.max(1));
+    if observed.life != ServiceLife::Active {
+        return no("ServiceMissing", "there is no service yet");
+    }
+    if counts.running == 0 {
+        let cause = observed
+            .last_failure
+            .clone()
+            .unwrap_or_else(|| "no task runs yet".to_owned());
+        return no("NoTaskRunning", cause);
+    }
+    if i64::from(counts.running) < i64::from(fewest) {
+        return no(
+            "TooFewTasks",
+            format!("{} of at least {fewest} tasks run", counts.running),
+        );
+    }
+    let was_ready = outcome.previous.is_some_and(|previous| {
+        previous
+            .conditions
+            .iter()
+            .any(|one| one.r#type == ConditionType::Ready && one.status == Truth::True)
+    });
+    match observed.deployment.as_ref().map(|deployment| deployment.progress) {
+        Some(DeploymentProgress::Completed) => yes("TasksRunning", format!("{} tasks run", counts.running)),
+        // Tasks that had proved themselves go on working while others replace them.
+        Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => yes(
+            "TasksRunning",
+            format!("{} tasks run, others are on their way", counts.running),
+        ),
+        Some(DeploymentProgress::Failed) if was_ready || rolled_back(outcome) => yes(
+            "TasksRunning",
+            format!("{} tasks of the earlier revision run", counts.running),
+        ),
+        Some(DeploymentProgress::Failed) => no("DeploymentFailed", "the deployment failed"),
+        Some(_) | None => no("Deploying", "tasks have yet to pass their health check"),
+    }
+}
+
+/// Whether the service runs an earlier revision than the one that failed.
+fn rolled_back(outcome: Outcome<'_>) -> bool {
+    outcome.plan.is_some_and(|plan| plan.held)
+}
+
+fn synced(outcome: Outcome<'_>) -> Judgement {
+    if let Some(failure) = outcome.failure {
+        return match outcome.observed {
+            None => unknown(failure.reason, failure.message.clone()),
+            Some(_) => no(failure.reason, failure.message.clone()),
+        };
+    }
+    let faults = &outcome.judged.faults;
+    if !faults.is_empty() {
+        let listed = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        return no("Refused", listed);
+    }
+    if outcome.judged.verdict == Verdict::Orphan {
+        return no(
+            "Orphan",
+            "resources carry this connector's tag and there is no document",
+        );
+    }
+    if let Some(observed) = outcome.observed.filter(|observed| !observed.foreign.is_empty()) {
+        return no("NameTaken", name_taken(observed));
+    }
+    match outcome.plan.filter(|plan| plan.held) {
+        Some(plan) => no(
+            "RolledBack",
+            plan.state
+                .rolled_back
+                .as_ref()
+                .map(|one| one.cause.clone())
+                .unwrap_or_default(),
+        ),
+        None => yes("InSync", "AWS holds what the document asks"),
+    }
+}
+
+fn name_taken(observed: &Observed) -> String {
+    let names = observed.foreign.iter().cloned().collect::<Vec<_>>().join(", ");
+    format!(
+        "AWS resources that Penstock did not make have the names it needs: {names}; remove them or rename the connector"
+    )
+}
+
+fn progressing(outcome: Outcome<'_>) -> Judgement {
+    if is_gone(outcome) {
+        return no("Settled", "");
+    }
+    if outcome.judged.verdict == Verdict::Remove {
+        return yes("Deleting", "resources are being removed");
+    }
+    match outcome.observed {
+        Some(observed) if observed.life == ServiceLife::Draining => {
+            yes("Draining", "tasks of the old service are stopping")
+        }
+        Some(observed) if deploying(observed) => yes("Deploying", deployment_reason(observed)),
+        _ if !outcome.taken.is_empty() => yes("Applying", "AWS was changed and will be looked at again"),
+        _ => no("Settled", ""),
+    }
+}
+
+fn deployment_reason(observed: &Observed) -> String {
+    observed
+        .deployment
+        .as_ref()
+        .and_then(|deployment| deployment.reason.clone())
+        .unwrap_or_default()
+}
+
+fn degraded(outcome: Outcome<'_>) -> Judgement {
+    if let Some(failure) = outcome.failure.filter(|failure| !failure.waiting) {
+        return yes(failure.reason, failure.message.clone());
+    }
+    let synced = synced(outcome);
+    if synced.0 == Truth::False && synced.1 != "Waiting" {
+        return yes(synced.1, synced.2);
+    }
+    let plan = outcome.plan;
+    if let Some(rolled_back) = plan.and_then(|plan| plan.state.rolled_back.as_ref()) {
+        let name = outcome.name;
+        let remedy = format!("fix the document, or run `penstock restart {name}` to try it once more");
+        return yes("RolledBack", format!("{}; {remedy}", rolled_back.cause));
+    }
+    match outcome.observed {
+        Some(observed) if failing(observed) => yes("TasksFailing", observed.last_failure.clone().unwrap_or_default()),
+        _ => no("AsWanted", ""),
+    }
+}
+
+/// Whether tasks are missing because they fail, and not because they are on their way.
+fn failing(observed: &Observed) -> bool {
+    observed.counts.running < observed.counts.desired && observed.last_failure.is_some()
+}
+
+fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
+    let (Verdict::Keep(connector, _), Some(observed)) = (&outcome.judged.verdict, outcome.observed) else {
+        return unknown("Unobserved", "");
+    };
+    let (Some(wanted), Some(_)) = (&connector.scaling, &observed.resources.scaling) else {
+        return no("NoScaling", "");
+    };
+    if let Some(samples) = mistrusted_samples(observed) {
+        return yes(
+            "RunningCountUntrusted",
+            format!(
+                "CPUUtilization had {samples} samples a minute for {} running tasks over five minutes; turn Container Insights on for the cluster",
+                observed.counts.running
+            ),
+        );
+    }
+    let most = i64::from(wanted.max);
+    let at_most = i64::from(observed.counts.desired) >= most;
+    let overloaded = wanted
+        .backlog_per_task
+        .zip(outcome.queue)
+        .is_some_and(|(target, queue)| queue.backlog() > target.saturating_mul(u64::from(wanted.max)));
+    let refused = observed
+        .last_activity
+        .as_ref()
+        .and_then(|activity| activity.not_scaled_reason.as_deref());
+    if at_most && (overloaded || refused == Some("AlreadyAtMaxCapacity")) {
+        return yes(
+            "AtMaximum",
+            format!("all {most} tasks run and the load asks for more; raise scaling.max"),
+        );
+    }
+    no("WithinBounds", "")
+}
+
+/// The free count of running tasks is a number of samples; when it strays from what ECS counts, policies would divide by
+/// the wrong number.
+fn mistrusted_samples(observed: &Observed) -> Option<f64> {
+    let samples = observed.sample_count?;
+    let steady = observed.counts.running == observed.counts.desired && !deploying(observed);
+    (steady && (samples - f64::from(observed.counts.running)).abs() >= 0.5).then_some(samples)
+}

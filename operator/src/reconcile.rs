@@ -1,0 +1,326 @@
+//! One pass for one connector: a few named steps, safe to repeat, and safe to abandon after any of them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use penstock_crds::{ActionStatus, Connector, Name, State};
+
+use crate::cloud::{self, Cloud};
+use crate::journal::{self, Journal};
+use crate::memory::{Change, Memory, Remembered, StateChange, StatusChange};
+use crate::observe::Observer;
+use crate::plan::accept::{Judged, Verdict, Wanted, accept};
+use crate::plan::action::Action;
+use crate::plan::decide::{Plan, Seen, decide};
+use crate::plan::resources::{Observed, QueueDepth, Subject};
+use crate::plan::status::{Failure, Next, Outcome, is_gone, is_news, next, status};
+use crate::telemetry::Metrics;
+
+/// What every pass works with.
+#[derive(Debug)]
+pub struct Context<C, J> {
+    /// AWS, for what changes something.
+    pub cloud: Arc<C>,
+    /// AWS, for what is read.
+    pub observer: Observer,
+    /// The state and status topics.
+    pub journal: J,
+    /// The last state and status.
+    pub memory: Memory,
+    /// The operator's name.
+    pub operator: String,
+    /// What the operator counts.
+    pub metrics: Metrics,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// Why a pass was cut short.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A read failed: nothing is known, so nothing was done.
+    #[error("could not observe the connector")]
+    Observe(#[source] cloud::Error),
+    /// A call that changes something failed.
+    #[error("could not apply {action}")]
+    Apply {
+        /// The AWS operation.
+        action: &'static str,
+        /// Why.
+        source: cloud::Error,
+    },
+    /// The state or status could not be written.
+    #[error("could not write state and status")]
+    Publish(#[source] journal::Error),
+}
+
+impl Error {
+    /// Returns the variant's name with its source's: a metric label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Observe(_) => "observe",
+            Self::Apply { .. } => "apply",
+            Self::Publish(_) => "publish",
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        let (source, step) = match self {
+            Self::Observe(source) => (Some(source), "ObserveFailed"),
+            Self::Apply { source, .. } => (Some(source), "ApplyFailed"),
+            Self::Publish(_) => (None, "PublishFailed"),
+        };
+        let reason = match source {
+            Some(cloud::Error::Throttle { .. }) => "Throttled",
+            Some(cloud::Error::Deny { .. }) => "AccessDenied",
+            Some(cloud::Error::Wait { .. }) => "Waiting",
+            _ => step,
+        };
+        Failure {
+            message: chain(self),
+            reason,
+            terminal: matches!(source, Some(cloud::Error::Refuse { .. } | cloud::Error::Deny { .. })),
+            waiting: matches!(source, Some(cloud::Error::Wait { .. })),
+        }
+    }
+}
+
+/// Returns an error with all its sources in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Makes one pass for `name` and says when to look again.
+#[tracing::instrument(skip_all, fields(connector = %name))]
+pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, wanted: &Wanted) -> Next {
+    let remembered = ctx.memory.get(name);
+    let Some(judged) = accept(name, wanted, remembered.state.as_ref()) else {
+        return Next::Forget;
+    };
+    let mut pass = Pass {
+        name,
+        wanted,
+        judged: &judged,
+        remembered: &remembered,
+        taken: Vec::new(),
+    };
+    match pass.make(ctx).await {
+        Ok(made) => pass.finish(ctx, made).await,
+        Err((made, error)) => {
+            tracing::warn!(error = chain(&error), "Pass cut short");
+            ctx.metrics.pass_failed(error.kind());
+            pass.finish(
+                ctx,
+                Made {
+                    failure: Some(error.failure()),
+                    ..made
+                },
+            )
+            .await
+        }
+    }
+}
+
+struct Pass<'a> {
+    name: &'a Name,
+    wanted: &'a Wanted,
+    judged: &'a Judged,
+    remembered: &'a Remembered,
+    taken: Vec<ActionStatus>,
+}
+
+/// How far a pass came.
+#[derive(Default)]
+struct Made {
+    observed: Option<Observed>,
+    queue: Option<QueueDepth>,
+    plan: Option<Plan>,
+    failure: Option<Failure>,
+}
+
+impl Pass<'_> {
+    async fn make<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>) -> Result<Made, (Made, Error)> {
+        let mut made = Made::default();
+        let seen = match self.subject() {
+            Some(subject) => self.observe(ctx, subject).await,
+            None => Ok((Observed::default(), None)),
+        };
+        let (observed, queue) = seen.map_err(|error| (Made::default(), error))?;
+        let fresh_token = uuid::Uuid::new_v4().to_string();
+        let seen = Seen {
+            observed: &observed,
+            queue,
+            target: self.wanted.target.as_ref(),
+            operator: &ctx.operator,
+            now: (ctx.now)(),
+            fresh_token: &fresh_token,
+        };
+        let plan = decide(self.judged, seen);
+        made.observed = Some(observed);
+        made.queue = queue;
+        let applied = self.apply(ctx, &plan).await;
+        made.plan = Some(plan);
+        match applied {
+            Ok(()) => Ok(made),
+            Err(error) => Err((made, error)),
+        }
+    }
+
+    /// Returns where to look; nothing for what was never accepted, or has no document to say what it should be.
+    fn subject(&self) -> Option<Subject> {
+        if matches!(self.judged.verdict, Verdict::Refuse | Verdict::Orphan) {
+            return None;
+        }
+        let cluster = self
+            .judged
+            .state
+            .accepted
+            .as_ref()?
+            .spec
+            .service
+            .as_ref()?
+            .cluster
+            .clone()?;
+        Some(Subject {
+            name: self.name.clone(),
+            uid: self.judged.state.uid.clone(),
+            cluster,
+        })
+    }
+
+    async fn observe<C: Cloud, J: Journal>(
+        &self,
+        ctx: &Context<C, J>,
+        subject: Subject,
+    ) -> Result<(Observed, Option<QueueDepth>), Error> {
+        let observed = ctx.observer.observe(subject);
+        let (observed, queue) = tokio::join!(observed, self.queue(ctx));
+        Ok((observed.map_err(Error::Observe)?, queue))
+    }
+
+    /// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
+    async fn queue<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>) -> Option<QueueDepth> {
+        let Verdict::Keep(connector, _) = &self.judged.verdict else {
+            return None;
+        };
+        let read = ctx.cloud.queue(&connector.source, deleted_within(connector)).await;
+        read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
+            .ok()
+    }
+
+    async fn apply<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
+        let Some(subject) = self.subject() else { return Ok(()) };
+        self.remember_create(ctx, plan).await?;
+        let mut registered = None;
+        for action in &plan.actions {
+            let applied = ctx.cloud.apply(&subject, action, registered.as_deref()).await;
+            let receipt = applied.map_err(|source| {
+                self.taken
+                    .push(record(action, &subject, None, Some(source.to_string())));
+                Error::Apply {
+                    action: action.operation(),
+                    source,
+                }
+            })?;
+            tracing::info!(action = %action, request_id = receipt.request_id, "Applied");
+            if matches!(action, Action::RegisterTaskDefinition { .. }) {
+                registered = receipt.arn;
+            }
+            self.taken.push(record(action, &subject, receipt.request_id, None));
+        }
+        Ok(())
+    }
+
+    /// A create is written down before it is sent, so that a restart repeats it with the same token.
+    async fn remember_create<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
+        let known = self
+            .remembered
+            .state
+            .as_ref()
+            .and_then(|state| state.create_pending.as_ref());
+        if plan.state.create_pending.is_none() || plan.state.create_pending.as_ref() == known {
+            return Ok(());
+        }
+        let change = Change {
+            state: Some(StateChange::Put(Box::new(plan.state.clone()))),
+            status: None,
+        };
+        ctx.journal.publish(self.name, &change).await.map_err(Error::Publish)?;
+        ctx.memory.keep(self.name, &change);
+        Ok(())
+    }
+
+    async fn finish<C: Cloud, J: Journal>(self, ctx: &Context<C, J>, made: Made) -> Next {
+        let outcome = Outcome {
+            name: self.name,
+            judged: self.judged,
+            plan: made.plan.as_ref(),
+            observed: made.observed.as_ref(),
+            queue: made.queue,
+            taken: &self.taken,
+            failure: made.failure.as_ref(),
+            previous: self.remembered.status.as_ref(),
+            now: (ctx.now)(),
+        };
+        let status = status(outcome);
+        let gone = is_gone(outcome);
+        let state = made.plan.as_ref().map_or(&self.judged.state, |plan| &plan.state);
+        let change = Change {
+            state: state_change(state, gone, ctx.memory.get(self.name).state.as_ref()),
+            status: is_news(self.remembered.status.as_ref(), &status)
+                .then(|| StatusChange::Put(Box::new(status.clone()))),
+        };
+        ctx.metrics.observed(self.name, &status);
+        if !change.is_empty() {
+            if let Err(error) = ctx.journal.publish(self.name, &change).await {
+                tracing::error!(error = chain(&error), "State and status not written");
+                ctx.metrics.pass_failed("publish");
+                return Next::Backoff;
+            }
+            ctx.memory.keep(self.name, &change);
+        }
+        next(outcome, &status)
+    }
+}
+
+/// A connector without an incarnation has only a refused document: there is nothing to remember but the status.
+fn state_change(state: &State, gone: bool, last: Option<&State>) -> Option<StateChange> {
+    if gone {
+        return last.map(|_| StateChange::Remove);
+    }
+    let news = !state.uid.is_empty() && last != Some(state);
+    news.then(|| StateChange::Put(Box::new(state.clone())))
+}
+
+/// Deletes matter only where a connector may fall asleep; the window is its cooldown.
+fn deleted_within(connector: &Connector) -> Option<u64> {
+    let scaling = connector.scaling.as_ref().filter(|scaling| scaling.min == 0)?;
+    Some(scaling.cooldown_sleep.as_secs().max(60))
+}
+
+fn record(action: &Action, subject: &Subject, request_id: Option<String>, error: Option<String>) -> ActionStatus {
+    let resource = match action {
+        Action::PutScalingPolicy { name, .. }
+        | Action::DeleteScalingPolicy { name }
+        | Action::PutAlarm { name, .. } => name.clone(),
+        Action::DeleteAlarms { names } => names.join(", "),
+        Action::DeregisterTaskDefinition { arn } => arn.clone(),
+        Action::DeleteTaskDefinitions { arns } => arns.join(", "),
+        _ => subject.service_name(),
+    };
+    ActionStatus {
+        operation: action.to_string(),
+        resource,
+        request_id,
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests;
