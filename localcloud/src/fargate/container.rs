@@ -26,12 +26,7 @@ const KILL_GRACE: Duration = Duration::from_secs(10);
 
 /// Runs a task's process until it ends or `stop` asks for its end, and reports all of it.
 pub(super) async fn run(host: &Arc<Host>, start: StartTask, stop: CancellationToken) {
-    let started = tokio::select! {
-        started = launch(host, &start) => started,
-        // Stopped before there was a process: whatever the launch has begun is dropped, and thereby killed.
-        () = stop.cancelled() => Err("Task was stopped before its container started".to_owned()),
-    };
-    let report = match started {
+    let report = match launch(host, &start).await {
         Err(reason) => TaskReport::FailedToStart {
             task_arn: start.task_arn.clone(),
             reason,

@@ -25,7 +25,7 @@ pub(super) struct Spawner {
     prlimit: Option<PathBuf>,
 }
 
-#[derive(Debug)]
+// What holds an environment has no Debug: secrets are in it.
 struct Request {
     command: Command,
     runtime: Handle,
@@ -33,7 +33,6 @@ struct Request {
 }
 
 /// A process to start.
-#[derive(Debug)]
 pub(super) struct Program<'a> {
     pub(super) command: Vec<String>,
     pub(super) environment: &'a [(String, String)],
@@ -122,5 +121,64 @@ fn serve(requests: &Receiver<Request>) {
         let _context = runtime.enter();
         // Whoever asked may have gone; the child then is dropped, and thereby killed.
         let _ = answer.send(command.spawn());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sleeper() -> Program<'static> {
+        let command = ["/bin/sleep", "300"].map(str::to_owned).to_vec();
+        Program {
+            command,
+            environment: &[],
+            group: 0,
+            open_files: None,
+            output: [Stdio::null(), Stdio::null()],
+        }
+    }
+
+    #[tokio::test]
+    async fn processes_die_with_the_thread_that_started_them() {
+        let spawner = Spawner::start().expect("a thread");
+        if spawner.setpriv.is_none() {
+            return;
+        }
+        let mut child = spawner.spawn(sleeper()).await.expect("a process");
+        // The process must have come as far as its own program, or there is no promise yet.
+        let name = format!("/proc/{}/comm", child.id().expect("a living process"));
+        let is_sleeping = async {
+            while std::fs::read_to_string(&name).expect("a name").trim() != "sleep" {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), is_sleeping)
+            .await
+            .expect("the program runs");
+        drop(spawner);
+        let ended = tokio::time::timeout(Duration::from_secs(30), child.wait())
+            .await
+            .expect("an end");
+        assert_eq!(ended.expect("a status").signal(), Some(9));
+    }
+
+    #[tokio::test]
+    async fn the_limit_of_open_files_holds() {
+        let spawner = Spawner::start().expect("a thread");
+        let command = ["/bin/sh", "-c", "test $(ulimit -n) = 99"].map(str::to_owned).to_vec();
+        let program = Program {
+            command,
+            open_files: Some((99, 100)),
+            ..sleeper()
+        };
+        let mut child = spawner.spawn(program).await.expect("a process");
+        let ended = tokio::time::timeout(Duration::from_secs(30), child.wait())
+            .await
+            .expect("an end");
+        assert!(ended.expect("a status").success());
     }
 }

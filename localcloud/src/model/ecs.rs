@@ -14,15 +14,19 @@ use super::{Answer, Call, Now};
 mod agent;
 mod clusters;
 mod container;
+mod definition;
 mod definitions;
 mod deployment;
 mod deployments;
 mod metrics;
 mod names;
 mod paging;
+mod plan;
+mod record;
 mod rollout;
 mod scheduler;
 mod service;
+mod service_checks;
 mod services;
 mod sizes;
 mod tags;
@@ -44,7 +48,7 @@ pub struct Ecs {
     /// Where identifiers come from.
     pub ids: Ids,
     clusters: BTreeMap<String, clusters::Cluster>,
-    families: BTreeMap<String, definitions::Family>,
+    families: BTreeMap<String, definition::Family>,
     /// By cluster and name.
     services: BTreeMap<(String, String), service::Service>,
     /// By ARN.

@@ -237,8 +237,9 @@ fn judge(task: &mut Task, healthy: bool, grace: i64, now: Now) {
         return;
     }
     let in_grace = task.started.is_some_and(|started| now.real < started.real + grace);
-    task.version += 1;
-    task.health = if healthy { Health::Healthy } else { Health::Unhealthy };
+    let health = if healthy { Health::Healthy } else { Health::Unhealthy };
+    task.version += u64::from(task.health != health);
+    task.health = health;
     if healthy {
         task.was_healthy = true;
     } else if !in_grace {

@@ -1,89 +1,18 @@
-//! Task definitions: families and their revisions, from registration to deletion.
+//! The operations on task definitions, from registration to deletion.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::Ecs;
 use super::container::ContainerDefinition;
+use super::definition::{Body, DefinitionStatus, Family, RuntimePlatform, TaskDefinition};
 use super::names::{arn, family_and_revision, is_valid_name};
 use super::paging::{Page, page};
 use super::sizes::{TaskSize, task_size};
-use super::wire::{Empty, Tag, check_tags, client, failure, invalid, put, read, seconds, to_json, without_nulls};
-use crate::model::{Answer, Call, Fault, Millis, Scope};
-
-/// A family: its revisions by number. Numbers are never given twice, not even after a deletion.
-#[derive(Debug, Default)]
-pub(super) struct Family {
-    last_revision: u32,
-    pub(super) revisions: BTreeMap<u32, TaskDefinition>,
-}
-
-/// One revision.
-#[derive(Debug, Clone)]
-pub(super) struct TaskDefinition {
-    pub(super) arn: String,
-    pub(super) family: String,
-    pub(super) revision: u32,
-    pub(super) status: DefinitionStatus,
-    pub(super) size: TaskSize,
-    pub(super) body: Body,
-    pub(super) tags: Vec<Tag>,
-    scope: Scope,
-    registered: Millis,
-    deregistered: Option<Millis>,
-    delete_requested: Option<Millis>,
-}
-
-/// Where a revision stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum DefinitionStatus {
-    Active,
-    Inactive,
-    DeleteInProgress,
-}
-
-impl DefinitionStatus {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "ACTIVE",
-            Self::Inactive => "INACTIVE",
-            Self::DeleteInProgress => "DELETE_IN_PROGRESS",
-        }
-    }
-}
-
-/// What the user wrote.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Body {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) task_role_arn: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) execution_role_arn: Option<String>,
-    #[serde(default)]
-    network_mode: Option<String>,
-    pub(super) container_definitions: Vec<ContainerDefinition>,
-    #[serde(default)]
-    requires_compatibilities: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    runtime_platform: Option<RuntimePlatform>,
-    #[serde(default)]
-    volumes: Empty,
-    #[serde(default)]
-    placement_constraints: Empty,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RuntimePlatform {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cpu_architecture: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    operating_system_family: Option<String>,
-}
+use super::wire::{Empty, Tag, check_tags, client, failure, invalid, put, read, to_json};
+use crate::model::{Answer, Call, Fault};
 
 /// As [`Body`], flat: a flattened struct could not deny unknown fields.
 #[derive(Deserialize)]
@@ -360,30 +289,6 @@ impl Ecs {
                 .revisions
                 .retain(|_, definition| !doomed(definition) || used.contains(&definition.arn));
         }
-    }
-}
-
-impl TaskDefinition {
-    fn json(&self) -> Value {
-        let mut json = to_json(&self.body);
-        let fields = json!({
-            "taskDefinitionArn": self.arn,
-            "family": self.family,
-            "revision": self.revision,
-            "status": self.status.as_str(),
-            "cpu": self.size.cpu_units.to_string(),
-            "memory": self.size.memory_mib.to_string(),
-            "compatibilities": ["EC2", "FARGATE"],
-            "requiresAttributes": [],
-            "registeredAt": seconds(self.registered),
-            "registeredBy": format!("arn:aws:iam::{}:root", self.scope.account),
-            "deregisteredAt": self.deregistered.map(seconds),
-            "deleteRequestedAt": self.delete_requested.map(seconds),
-        });
-        if let (Some(json), Value::Object(fields)) = (json.as_object_mut(), without_nulls(fields)) {
-            json.extend(fields);
-        }
-        json
     }
 }
 

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::deployment::{Counts, RecordStatus, Rollout};
+use super::deployment::{Counts, Rollout};
 use super::paging::{Page, page};
+use super::record::RecordStatus;
 use super::service::Service;
 use super::services::service_not_found;
 use super::wire::{failure, invalid, read};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::definitions::Family;
-use super::deployment::{Deployment, Record, RecordStatus, Revision, Rollback, Rollout, Workload};
+use super::definition::Family;
+use super::deployment::{Deployment, Revision, Rollout, Workload};
 use super::names::{arn, decimal_id, family_and_revision, mixed_id};
+use super::record::{Record, RecordStatus, Rollback};
 use super::service::{Backoff, Service, Status, keep_newest};
 use crate::model::ids::Ids;
 use crate::model::{Millis, Now};

@@ -1,14 +1,12 @@
 //! The service scheduler: starts and stops tasks so that each service comes to what is wanted of it.
-//!
-//! On scale-in it stops tasks that are not healthy first, then the oldest, and never a protected one: AWS promises nothing
-//! but the last. A PRIMARY deployment that the circuit breaker failed starts no further tasks: the service stands still
-//! until it is updated.
 
 use std::collections::BTreeMap;
 
 use super::Ecs;
-use super::deployment::{RecordStatus, Rollout, Workload};
+use super::deployment::{Rollout, Workload};
 use super::names::{arn, hex_id};
+use super::plan::{Plan, StopCause};
+use super::record::RecordStatus;
 use super::rollout;
 use super::service::{Backoff, PropagateTags, Service, Status};
 use super::task::{ContainerState, Health, Noted, Phase, StopCode, Task};
@@ -233,97 +231,6 @@ impl Ecs {
         self.services.retain(|_, service| is_kept(service.ended));
         self.clusters.retain(|_, cluster| is_kept(cluster.ended));
     }
-}
-
-/// What a round of the scheduler does to one service.
-#[derive(Debug, Default)]
-struct Plan {
-    starts: usize,
-    stops: Vec<(String, StopCause)>,
-    /// Whether every wanted task is there and healthy, and no other.
-    is_settled: bool,
-    is_held_by_protection: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum StopCause {
-    ScaleIn,
-    Replaced,
-}
-
-impl Plan {
-    fn new<'a>(service: &Service, tasks: impl Iterator<Item = &'a Task>, now: Now) -> Self {
-        let primary = service.primary();
-        let (mut current, mut old): (Vec<_>, Vec<_>) = tasks
-            .filter(|task| task.is_wanted())
-            .partition(|task| task.deployment == primary.id);
-        sort_for_stopping(&mut current);
-        sort_for_stopping(&mut old);
-        let desired = usize::try_from(service.desired).unwrap_or_default();
-        let mut plan = Self::default();
-        if primary.rollout == Rollout::Failed {
-            let mut all = [current, old].concat();
-            sort_for_stopping(&mut all);
-            plan.stop(&all, all.len().saturating_sub(desired), StopCause::ScaleIn, now);
-            return plan;
-        }
-        plan.stop(&current, current.len().saturating_sub(desired), StopCause::ScaleIn, now);
-        plan.replace(service, &current, &old, now);
-        if now.fast >= service.backoff.until {
-            let missing = desired.saturating_sub(current.len());
-            let room = match old.is_empty() {
-                true => missing,
-                false => limits(service).1.saturating_sub(current.len() + old.len()),
-            };
-            plan.starts = missing.min(room);
-        }
-        plan.is_settled = old.is_empty() && current.len() == desired && current.iter().all(|task| task.is_healthy());
-        plan
-    }
-
-    /// Stops tasks of older deployments: the ones that are no use, the ones that were replaced, and as many as must make room.
-    fn replace(&mut self, service: &Service, current: &[&Task], old: &[&Task], now: Now) {
-        let (min_healthy, max_total) = limits(service);
-        let desired = usize::try_from(service.desired).unwrap_or_default();
-        let (useful, useless): (Vec<&Task>, Vec<&Task>) = old.iter().copied().partition(|task| task.is_healthy());
-        self.stop(&useless, useless.len(), StopCause::Replaced, now);
-        let healthy_current = current.iter().filter(|task| task.is_healthy()).count().min(desired);
-        let replaced = useful.len().saturating_sub(desired - healthy_current);
-        let missing = desired.saturating_sub(current.len());
-        let room = max_total.saturating_sub(current.len() + useful.len());
-        let spare = (healthy_current + useful.len()).saturating_sub(min_healthy);
-        self.stop(
-            &useful,
-            replaced.max(missing.saturating_sub(room)).min(spare),
-            StopCause::Replaced,
-            now,
-        );
-    }
-
-    /// Stops up to `count` of the tasks, leaving out what is protected.
-    fn stop(&mut self, tasks: &[&Task], count: usize, cause: StopCause, now: Now) {
-        let free = tasks.iter().filter(|task| !task.is_protected(now));
-        let before = self.stops.len();
-        self.stops
-            .extend(free.take(count).map(|task| (task.arn.clone(), cause)));
-        self.is_held_by_protection |= self.stops.len() - before < count;
-    }
-}
-
-/// The least number of healthy tasks, rounded up, and the greatest number of all tasks, rounded down.
-fn limits(service: &Service) -> (usize, usize) {
-    let configuration = &service.options.configuration;
-    let percent = |percent: i32, round_up: i64| {
-        usize::try_from((i64::from(percent) * i64::from(service.desired) + round_up) / 100).unwrap_or_default()
-    };
-    (
-        percent(configuration.minimum_healthy_percent, 99),
-        percent(configuration.maximum_percent, 0),
-    )
-}
-
-fn sort_for_stopping(tasks: &mut [&Task]) {
-    tasks.sort_by_key(|task| (task.is_healthy(), task.sequence));
 }
 
 /// Keeps the record of the rollout up to date.

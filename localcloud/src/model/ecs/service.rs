@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::deployment::{Counts, Deployment, DeploymentConfiguration, Record, Revision, Rollout};
+use super::deployment::{Counts, Deployment, DeploymentConfiguration, Revision, Rollout};
 use super::names::{arn, hex_id};
+use super::record::Record;
 use super::task::Task;
 use super::wire::{Tag, put, seconds, to_json};
 use crate::model::ids::Ids;
@@ -182,8 +183,13 @@ impl Service {
     pub(super) fn json<'a>(&self, tasks: impl Iterator<Item = &'a Task> + Clone, tags: bool) -> Value {
         let workload = &self.primary().workload;
         let counts = count(tasks.clone().filter(|task| self.owns(task)));
-        let deployments: Vec<_> = self
-            .deployments
+        // What is gone for good has no deployment left to show.
+        let shown = if self.status == Status::Inactive {
+            &[]
+        } else {
+            self.deployments.as_slice()
+        };
+        let deployments: Vec<_> = shown
             .iter()
             .enumerate()
             .map(|(index, deployment)| {
@@ -267,7 +273,11 @@ impl Service {
                 "pendingTaskCount": counts.pending,
             })
         };
-        self.deployments.iter().map(summary).collect()
+        self.deployments
+            .iter()
+            .filter(|_| self.status != Status::Inactive)
+            .map(summary)
+            .collect()
     }
 }
 

@@ -4,12 +4,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clusters::{CapacityItem, Cluster, check_strategy};
-use super::definitions::{DefinitionStatus, TaskDefinition};
+use super::definition::{DefinitionStatus, TaskDefinition};
 use super::deployment::{DeploymentConfiguration, NetworkConfiguration, Workload};
 use super::names::{arn, is_valid_name, last_segment};
 use super::paging::{Page, page};
 use super::service::{Backoff, Creation, Options, PropagateTags, Rebalancing, Service, Status};
-use super::wire::{Empty, Tag, check_tags, client, failure, invalid, read, to_json};
+use super::service_checks::{
+    changed, check_configuration, check_desired, check_grace, check_network, platform_version,
+};
+use super::wire::{Empty, Tag, check_tags, client, failure, invalid, read};
 use super::{Ecs, rollout};
 use crate::model::{Answer, Call, Fault};
 
@@ -183,35 +186,11 @@ impl Ecs {
         check_configuration(&input.deployment_configuration)?;
         check_grace(input.health_check_grace_period_seconds)?;
         check_tags(&input.tags)?;
-        let mut service = Service {
-            scope: call.scope.clone(),
-            cluster: cluster.name.clone(),
-            name: input.service_name.clone(),
-            status: Status::Active,
-            ended: None,
-            created: call.now.fast,
-            desired,
-            options: Options {
-                configuration: input.deployment_configuration,
-                propagate_tags: input.propagate_tags,
-                managed_tags: input.managed_tags,
-                execute_command: input.enable_execute_command,
-                rebalancing: input.availability_zone_rebalancing,
-                grace_seconds: input.health_check_grace_period_seconds,
-            },
-            tags: input.tags,
-            deployments: Vec::new(),
-            events: [].into(),
-            revisions: [].into(),
-            records: [].into(),
-            creation,
-            is_steady: false,
-            backoff: Backoff::default(),
-            protection_told: false,
-        };
+        let key = (cluster.name, input.service_name.clone());
+        let mut service = new_service(call, &key.0, desired, input, creation);
         rollout::begin(&mut service, workload, &self.families, &mut self.ids, call.now);
         let json = self.service_json(&service, true);
-        self.services.insert((cluster.name, input.service_name), service);
+        self.services.insert(key, service);
         Ok(json!({"service": json}))
     }
 
@@ -224,40 +203,16 @@ impl Ecs {
         if service.status != Status::Active {
             return Err(Fault::client("ServiceNotActiveException", "Service was not ACTIVE."));
         }
-        let current = service.primary().workload.clone();
-        let mut options = service.options.clone();
-        let mut workload = current.clone();
-        if let Some(reference) = &input.task_definition {
-            workload.definition = self.usable_definition(reference)?.arn.clone();
-        }
-        if let Some(strategy) = input.capacity_provider_strategy {
-            check_strategy(&strategy, &cluster.capacity_providers)?;
-            workload.strategy = strategy;
-        }
-        if let Some(network) = input.network_configuration {
-            check_network(&network)?;
-            workload.network = network;
-        }
-        if let Some(version) = input.platform_version {
-            workload.platform_version = platform_version(Some(version))?;
-        }
         input.desired_count.map_or(Ok(()), check_desired)?;
-        check_grace(input.health_check_grace_period_seconds)?;
-        if let Some(changes) = &input.deployment_configuration {
-            options.configuration = changed(&options.configuration, changes)?;
-            check_configuration(&options.configuration)?;
-        }
-        options.propagate_tags = input.propagate_tags.unwrap_or(options.propagate_tags);
-        options.managed_tags = input.managed_tags.unwrap_or(options.managed_tags);
-        options.execute_command = input.enable_execute_command.unwrap_or(options.execute_command);
-        options.rebalancing = input.availability_zone_rebalancing.unwrap_or(options.rebalancing);
-        options.grace_seconds = input.health_check_grace_period_seconds.or(options.grace_seconds);
+        let current = service.primary().workload.clone();
+        let workload = self.changed_workload(&cluster, current.clone(), &input)?;
+        let options = changed_options(service.options.clone(), &input)?;
 
-        let key = (cluster.name.clone(), last_segment(&input.service).to_owned());
+        let key = (cluster.name, service.name.clone());
         let service = self.services.get_mut(&key).ok_or_else(service_not_found)?;
         service.options = options;
         if let Some(desired) = input.desired_count {
-            change_desired(service, desired, call);
+            set_desired(service, desired, call.now.fast);
         }
         // The capacity strategy alone changes in place: ECS starts no deployment for it.
         let in_place = Workload {
@@ -269,9 +224,7 @@ impl Ecs {
         } else {
             service.primary_mut().workload = in_place;
         }
-        let service = self
-            .service(&cluster.name, &input.service)
-            .ok_or_else(service_not_found)?;
+        let service = self.services.get(&key).ok_or_else(service_not_found)?;
         Ok(json!({"service": self.service_json(service, true)}))
     }
 
@@ -338,6 +291,14 @@ impl Ecs {
         page("serviceArns", ask, false, entries)
     }
 
+    /// The ARN of what an update names. The revision that runs may be named again even if it is no longer ACTIVE.
+    fn definition_to_run(&self, reference: &str, running: &str) -> Result<String, Fault> {
+        match self.definition(reference) {
+            Some(definition) if definition.arn == running => Ok(definition.arn.clone()),
+            _ => Ok(self.usable_definition(reference)?.arn.clone()),
+        }
+    }
+
     /// A revision that a service may be pointed at.
     fn usable_definition(&self, reference: &str) -> Result<&TaskDefinition, Fault> {
         let definition = self
@@ -375,17 +336,80 @@ impl Ecs {
         })
     }
 
+    /// The workload that an update leaves behind.
+    fn changed_workload(&self, cluster: &Cluster, current: Workload, input: &UpdateService) -> Result<Workload, Fault> {
+        let mut workload = current;
+        if let Some(reference) = &input.task_definition {
+            workload.definition = self.definition_to_run(reference, &workload.definition)?;
+        }
+        if let Some(strategy) = &input.capacity_provider_strategy {
+            check_strategy(strategy, &cluster.capacity_providers)?;
+            workload.strategy.clone_from(strategy);
+        }
+        if let Some(network) = &input.network_configuration {
+            check_network(network)?;
+            workload.network = network.clone();
+        }
+        if input.platform_version.is_some() {
+            workload.platform_version = platform_version(input.platform_version.clone())?;
+        }
+        Ok(workload)
+    }
+
     fn service_json(&self, service: &Service, tags: bool) -> Value {
         let of_it = |task: &&super::task::Task| task.cluster == service.cluster && task.service == service.name;
         service.json(self.tasks.values().filter(of_it), tags)
     }
 }
 
-/// Sets what a service wants; used by callers and by scaling alike.
-pub(super) fn change_desired(service: &mut Service, desired: i32, call: &Call<'_>) {
-    set_desired(service, desired, call.now.fast);
+fn new_service(call: &Call<'_>, cluster: &str, desired: i32, input: CreateService, creation: Creation) -> Service {
+    Service {
+        scope: call.scope.clone(),
+        cluster: cluster.to_owned(),
+        name: input.service_name,
+        status: Status::Active,
+        ended: None,
+        created: call.now.fast,
+        desired,
+        options: Options {
+            configuration: input.deployment_configuration,
+            propagate_tags: input.propagate_tags,
+            managed_tags: input.managed_tags,
+            execute_command: input.enable_execute_command,
+            rebalancing: input.availability_zone_rebalancing,
+            grace_seconds: input.health_check_grace_period_seconds,
+        },
+        tags: input.tags,
+        deployments: Vec::new(),
+        events: [].into(),
+        revisions: [].into(),
+        records: [].into(),
+        creation,
+        is_steady: false,
+        backoff: Backoff::default(),
+        protection_told: false,
+    }
 }
 
+/// The options that an update leaves behind: what it does not name stays.
+fn changed_options(current: Options, input: &UpdateService) -> Result<Options, Fault> {
+    check_grace(input.health_check_grace_period_seconds)?;
+    let configuration = match &input.deployment_configuration {
+        Some(changes) => changed(&current.configuration, changes)?,
+        None => current.configuration,
+    };
+    check_configuration(&configuration)?;
+    Ok(Options {
+        configuration,
+        propagate_tags: input.propagate_tags.unwrap_or(current.propagate_tags),
+        managed_tags: input.managed_tags.unwrap_or(current.managed_tags),
+        execute_command: input.enable_execute_command.unwrap_or(current.execute_command),
+        rebalancing: input.availability_zone_rebalancing.unwrap_or(current.rebalancing),
+        grace_seconds: input.health_check_grace_period_seconds.or(current.grace_seconds),
+    })
+}
+
+/// Sets what a service wants; used by callers and by scaling alike.
 pub(super) fn set_desired(service: &mut Service, desired: i32, now: i64) {
     if service.desired == desired {
         return;
@@ -437,93 +461,5 @@ fn strategy(cluster: &Cluster, input: &CreateService) -> Result<Vec<CapacityItem
             check_strategy(strategy, &cluster.capacity_providers)?;
             Ok(strategy.to_vec())
         }
-    }
-}
-
-/// Lays the members that a caller named over the configuration that holds.
-fn changed(current: &DeploymentConfiguration, changes: &Value) -> Result<DeploymentConfiguration, Fault> {
-    let mut merged = to_json(current);
-    if let (Some(merged), Some(changes)) = (merged.as_object_mut(), changes.as_object()) {
-        merged.extend(changes.clone());
-    }
-    serde_json::from_value(merged).map_err(|why| {
-        client(format!(
-            "UpdateService: localcloud cannot take deploymentConfiguration: {why}"
-        ))
-    })
-}
-
-fn check_configuration(configuration: &DeploymentConfiguration) -> Result<(), Fault> {
-    let (least, most) = (configuration.minimum_healthy_percent, configuration.maximum_percent);
-    if least < 0 || most < 0 || most < least {
-        return Err(invalid(
-            "The maximumPercent must not be less than the minimumHealthyPercent, and neither below 0.",
-        ));
-    }
-    if most <= 100 && least >= 100 {
-        return Err(invalid(
-            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
-        ));
-    }
-    let breaker = &configuration.deployment_circuit_breaker;
-    if breaker.rollback && !breaker.enable {
-        return Err(invalid(
-            "Rollback can only be enabled when the deployment circuit breaker is enabled.",
-        ));
-    }
-    if breaker
-        .threshold_configuration
-        .as_ref()
-        .is_some_and(|threshold| threshold.value < 1)
-    {
-        return Err(invalid("The value of thresholdConfiguration must be at least 1."));
-    }
-    Ok(())
-}
-
-fn check_desired(desired: i32) -> Result<(), Fault> {
-    match desired {
-        0..=5000 => Ok(()),
-        ..0 => Err(invalid("desiredCount must not be negative.")),
-        _ => Err(invalid("A service can have at most 5,000 tasks.")),
-    }
-}
-
-fn check_grace(seconds: Option<i32>) -> Result<(), Fault> {
-    match seconds {
-        Some(..0) => Err(invalid("healthCheckGracePeriodSeconds must not be negative.")),
-        _ => Ok(()),
-    }
-}
-
-fn check_network(network: &NetworkConfiguration) -> Result<(), Fault> {
-    let vpc = &network.awsvpc_configuration;
-    if vpc.subnets.is_empty() {
-        return Err(invalid("subnets can not be empty."));
-    }
-    if vpc.subnets.len() > 16 || vpc.security_groups.len() > 5 {
-        return Err(invalid("At most 16 subnets and 5 security groups can be specified."));
-    }
-    if let Some(subnet) = vpc.subnets.iter().find(|subnet| !subnet.starts_with("subnet-")) {
-        return Err(invalid(format!(
-            "Error retrieving subnet information for [{subnet}]: the subnet ID is malformed."
-        )));
-    }
-    match vpc.security_groups.iter().find(|group| !group.starts_with("sg-")) {
-        Some(group) => Err(invalid(format!(
-            "Error retrieving security group information for [{group}]: the security group ID is malformed."
-        ))),
-        None => Ok(()),
-    }
-}
-
-fn platform_version(version: Option<String>) -> Result<String, Fault> {
-    match version.as_deref() {
-        None | Some("LATEST") => Ok("LATEST".to_owned()),
-        Some(known @ super::deployment::PLATFORM_VERSION) => Ok(known.to_owned()),
-        Some(_) => Err(Fault::client(
-            "PlatformUnknownException",
-            "The specified platform version does not exist.",
-        )),
     }
 }
