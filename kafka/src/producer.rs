@@ -40,7 +40,7 @@ pub enum SendError {
         /// Which record.
         key: String,
         /// What Kafka said.
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
 }
 
@@ -79,7 +79,7 @@ impl Producer {
             Err((source, _)) => Err(SendError::Deliver {
                 topic: record.topic.clone(),
                 key: record.key.clone(),
-                source,
+                source: Box::new(source),
             }),
         }
     }
