@@ -70,9 +70,17 @@ fn generator() -> SchemaGenerator {
         .into_generator()
 }
 
+/// Puts first what people look for first.
 fn entitle(schema: &mut Value, title: &str, description: &str) {
-    schema["title"] = json!(title);
-    schema["description"] = json!(description);
+    let Some(fields) = schema.as_object_mut() else { return };
+    let mut entitled = Map::new();
+    entitled.extend(fields.remove("$schema").map(|version| ("$schema".to_owned(), version)));
+    entitled.insert("title".to_owned(), json!(title));
+    entitled.insert("description".to_owned(), json!(description));
+    fields.remove("title");
+    fields.remove("description");
+    entitled.append(fields);
+    *fields = entitled;
 }
 
 /// Pins a property to the one value that it may have.

@@ -95,11 +95,11 @@ pub struct ErrorsSpec {
     /// The Kafka topic that takes messages which failed for their own content. Without it they are left to the queue's redrive policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_topic: Option<String>,
-    /// How often a failed message is tried again before it is given up; 3 when missing.
+    /// How often a failed message is tried again before it is given up, at most 100; 3 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub max_retries: Option<u32>,
-    /// The wait before the first retry, doubled each time with jitter; `1s` when missing.
+    /// The wait before the first retry, doubled each time with jitter, `10ms` to `15m`; `1s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Duration>,
 }
@@ -123,7 +123,7 @@ pub struct TaskSpec {
     /// The IAM roles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<RolesSpec>,
-    /// Environment variables of the bridge, for what is not secret.
+    /// Environment variables of the bridge, for what is not secret. A name here replaces the profile's in `secrets`, and the reverse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<BTreeMap<String, String>>,
     /// Environment variables whose values ECS takes from Secrets Manager.
@@ -193,7 +193,7 @@ pub struct ServiceSpec {
     /// The security groups of the tasks, at most 5; the VPC's default group when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_groups: Option<Vec<String>>,
-    /// Whether tasks get a public address; false when missing.
+    /// Whether tasks get a public address, which only Fargate can give; false when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_ip: Option<bool>,
     /// Where tasks run, when no capacity provider is named; `FARGATE` when both are missing.
@@ -202,7 +202,7 @@ pub struct ServiceSpec {
     /// The capacity providers that share the tasks. Excludes `launchType`; a connector replaces its profile's choice as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_providers: Option<Vec<CapacityProvider>>,
-    /// Placement on EC2 instances; Fargate refuses it.
+    /// Placement on EC2 instances; Fargate refuses it. A connector replaces its profile's as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
     /// How a new revision replaces the old one.
@@ -300,11 +300,11 @@ pub enum PlacementStrategyType {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutSpec {
-    /// The share of the desired count that keeps running, in percent; 100 when missing.
+    /// The share of the desired count that keeps running, 0 to 100 percent; 100 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub minimum_healthy_percent: Option<u32>,
-    /// The share of the desired count that may run at most, in percent; 200 when missing.
+    /// The share of the desired count that may run at most, 100 to 200 percent; 200 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 200))]
     pub maximum_percent: Option<u32>,
@@ -317,7 +317,7 @@ pub struct ScalingSpec {
     /// The fewest tasks; 0 lets the connector fall asleep; 1 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<u32>,
-    /// The most tasks.
+    /// The most tasks, 1 to 5000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5000))]
     pub max: Option<u32>,
@@ -400,13 +400,13 @@ pub enum RunningTasks {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CooldownsSpec {
-    /// After scaling out; `60s` when missing.
+    /// After scaling out, whole seconds up to `24h`; `60s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<Duration>,
-    /// After scaling in; `300s` when missing.
+    /// After scaling in, whole seconds up to `24h`; `300s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#in: Option<Duration>,
-    /// How long the queue must be empty, with nothing deleted from it, before the last task stops; `300s` when missing.
+    /// How long the queue must be empty, with nothing deleted from it, before the last task stops, `10s` to `24h`; `300s` when missing.
     /// It counts where `min` is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sleep: Option<Duration>,

@@ -128,7 +128,8 @@ fn split_custom(message: &str, path: &str) -> (String, String) {
 fn in_words(expected: &str) -> String {
     let words = match expected {
         "a string" => "a text",
-        "u32" | "u64" | "i64" | "usize" => "a whole number from 0 up",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0 up",
         "a boolean" => "`true` or `false`",
         "a sequence" => "a list",
         "a map" => "an object",

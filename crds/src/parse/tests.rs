@@ -191,7 +191,7 @@ fn a_wrong_type_is_named_with_the_value_and_what_was_expected() {
         (
             json!({ "task": { "memory": "512" } }),
             "spec.task.memory",
-            "512 is a text, where a whole number from 0 up is expected",
+            "512 is a text, where a whole number from 0 to 4294967295 is expected",
         ),
         (
             json!({ "task": { "memory": -1 } }),
