@@ -30,12 +30,21 @@ impl Cloud {
         now: Now,
     ) -> Answer {
         let home = home(service, scope, input);
-        let call = Call { scope: &home, operation, input, now };
+        let call = Call {
+            scope: &home,
+            operation,
+            input,
+            now,
+        };
         match service {
             Service::Ecs => self.region(&home).ecs.handle(&call),
             Service::Scaling => self.handle_scaling(&call),
             Service::CloudWatch => self.region(&home).cloudwatch.handle(&call),
-            Service::Sqs => self.region(&home).sqs.handle(&call),
+            Service::Sqs => {
+                let region = self.region(&home);
+                region.note_queue_use(&call);
+                region.sqs.handle(&call)
+            }
             Service::Sns => {
                 let answer = self.region(&home).sns.handle(&call);
                 self.deliver(now);
@@ -70,7 +79,12 @@ impl Cloud {
         match queues.time_to_wait(input, since, now) {
             Some(milliseconds) if patient => Received::Wait(milliseconds),
             _ => {
-                let call = Call { scope: &home, operation: "ReceiveMessage", input, now };
+                let call = Call {
+                    scope: &home,
+                    operation: "ReceiveMessage",
+                    input,
+                    now,
+                };
                 Received::Answer(queues.handle(&call))
             }
         }
@@ -92,7 +106,11 @@ impl Cloud {
         message: &str,
         now: Now,
     ) -> Result<String, Fault> {
-        let missing = || Fault { code: "NotFoundException".into(), message: "Topic does not exist".into(), status: 404 };
+        let missing = || Fault {
+            code: "NotFoundException".into(),
+            message: "Topic does not exist".into(),
+            status: 404,
+        };
         let scope = scope_of_arn(topic_arn).ok_or_else(missing)?;
         let published = self.region(&scope).sns.publish(topic_arn, subject, message, now);
         self.deliver(now);
@@ -101,10 +119,15 @@ impl Cloud {
 
     /// Hands what topics have sent out to the queues that subscribed; a queue that is gone loses it, as on AWS.
     pub fn deliver(&mut self, now: Now) {
-        let deliveries: Vec<sns::Delivery> =
-            self.regions.values_mut().flat_map(|region| std::mem::take(&mut region.sns.outbox)).collect();
+        let deliveries: Vec<sns::Delivery> = self
+            .regions
+            .values_mut()
+            .flat_map(|region| std::mem::take(&mut region.sns.outbox))
+            .collect();
         for delivery in deliveries {
-            let Some(region) = self.regions.get_mut(&delivery.scope) else { continue };
+            let Some(region) = self.regions.get_mut(&delivery.scope) else {
+                continue;
+            };
             region.sqs.deliver(&delivery.queue, &delivery.send, now);
         }
     }
@@ -132,7 +155,10 @@ pub fn service_of(resource_id: &str) -> Option<(&str, &str)> {
 pub fn scope_of_arn(arn: &str) -> Option<Scope> {
     let mut parts = arn.split(':').skip(3);
     let (region, account) = (parts.next()?, parts.next()?);
-    Some(Scope { account: account.to_owned(), region: region.to_owned() })
+    Some(Scope {
+        account: account.to_owned(),
+        region: region.to_owned(),
+    })
 }
 
 /// Returns the world that the named resource lives in: the account in a queue URL or topic ARN rules over the caller's.
@@ -148,7 +174,10 @@ fn home(service: Service, caller: &Scope, input: &Value) -> Scope {
             .map(|named| named.account),
         _ => None,
     };
-    Scope { account: account.unwrap_or_else(|| caller.account.clone()), region: caller.region.clone() }
+    Scope {
+        account: account.unwrap_or_else(|| caller.account.clone()),
+        region: caller.region.clone(),
+    }
 }
 
 /// Returns the account of a queue URL, whose path is `/<account>/<name>`.
