@@ -5,6 +5,7 @@
 //! says which connector is next, [`observe`] batches reads, [`memory`] is what the last pass wrote.
 
 pub mod cloud;
+pub mod config;
 pub mod journal;
 pub mod memory;
 pub mod observe;
@@ -12,6 +13,8 @@ pub mod plan;
 pub mod publish;
 pub mod queue;
 pub mod reconcile;
+pub mod rounds;
+pub mod run;
 pub mod telemetry;
 pub mod topics;
 pub mod watch;

@@ -262,3 +262,14 @@ pub fn init_logs() {
         logs.json().try_init()
     };
 }
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("a process may listen to SIGTERM");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a process may listen to SIGINT");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

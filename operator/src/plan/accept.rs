@@ -23,6 +23,8 @@ pub struct Wanted {
     pub target: Option<TargetStateSpec>,
     /// Who asked for it, when the record says.
     pub target_actor: Option<String>,
+    /// Why a newer request could not be read, if it could not; the one before stays in force.
+    pub target_refused: Option<(i64, Vec<Fault>)>,
 }
 
 /// The newest readable record under a connector's key.
@@ -157,6 +159,13 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) 
     }
     if let Some((_, found)) = &wanted.profile_refused {
         faults.extend(found.iter().map(|fault| in_profile(fault, &written.document)));
+    }
+    if let Some((_, found)) = &wanted.target_refused {
+        let at = |fault: &Fault| Fault {
+            path: format!("TargetState/{name}: {}", fault.path),
+            ..fault.clone()
+        };
+        faults.extend(found.iter().map(at));
     }
     let actor = newest_actor(wanted, written, last);
     let verdict = match in_force(name, &state) {

@@ -1,0 +1,537 @@
+//! The real AWS, over its SDKs.
+//!
+//! Every call waits for its budget and has a timeout. Reads may be tried twice by the SDK; calls that change something are
+//! made once, because a reply that was lost says nothing about the effect: the next pass looks and decides. What never
+//! changes at AWS (task definitions, service revisions, finished deployments) is read once.
+//!
+//! An endpoint other than AWS's own is taken from `AWS_ENDPOINT_URL` alone, as all of AWS's tools do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_sdk_applicationautoscaling::types::ScalableTarget;
+use aws_sdk_cloudwatch::types::MetricAlarm;
+use aws_sdk_ecs::types::Service as SdkService;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::FutureExt;
+use penstock_crds::{Name, SqsSource};
+use tokio::sync::OnceCell;
+
+use crate::cloud::budget::{Category, Scope};
+use crate::cloud::cache::Cache;
+use crate::cloud::call::{CallObserver, Caller, all};
+use crate::cloud::ecs::definition::Registered;
+use crate::cloud::ecs::deployment::Finished;
+use crate::cloud::ecs::{self, Batch, definition, deployment, failure};
+use crate::cloud::metrics::{self, ServerClock};
+use crate::cloud::queue::{self, QueueAccess, QueueClients};
+use crate::cloud::{Cloud, Error, Receipt, alarms, scaling};
+use crate::plan::action::Action;
+use crate::plan::resources::{
+    Deployment, DeploymentProgress, Observed, QueueDepth, Revision, Scaling, Service, ServiceLife, Subject,
+    TAG_CONNECTOR, TAG_OPERATOR,
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the real AWS is reached.
+#[derive(Clone, Default)]
+pub struct AwsSettings {
+    /// The region of the services; what the AWS environment and profile say when missing.
+    pub region: Option<String>,
+    /// The operator's name, for the ownership tag.
+    pub operator: String,
+    /// Is told of every call.
+    pub observer: Option<CallObserver>,
+}
+
+/// AWS, as one operator sees it.
+pub struct Aws {
+    pub(super) region: String,
+    pub(super) operator: String,
+    /// For reads, which the SDK may repeat.
+    pub(super) read: Clients,
+    /// For everything else.
+    pub(super) write: Clients,
+    /// For clients of other regions and roles.
+    pub(super) config: SdkConfig,
+    pub(super) clock: ServerClock,
+    pub(super) caller: Caller,
+    pub(super) caches: Caches,
+    identity: OnceCell<Identity>,
+}
+
+/// The clients of the operator's own account and region.
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) ecs: aws_sdk_ecs::Client,
+    pub(super) scaling: aws_sdk_applicationautoscaling::Client,
+    pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+}
+
+/// Who the operator is to AWS.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    /// Such as `aws` or `aws-cn`.
+    partition: String,
+    pub(super) scope: Scope,
+}
+
+/// What need not be read again.
+#[derive(Debug)]
+pub(super) struct Caches {
+    pub(super) definitions: Cache<String, Arc<Registered>>,
+    pub(super) revisions: Cache<String, Arc<Revision>>,
+    pub(super) deployments: Cache<String, Finished>,
+    pub(super) inactive: Cache<String, Vec<String>>,
+    pub(super) clusters: Cache<String, bool>,
+    pub(super) alarm_tags: Cache<(String, i128), BTreeMap<String, String>>,
+    pub(super) samples: Cache<Name, Option<f64>>,
+    /// Services as they were last seen, so that an update sends only what differs.
+    pub(super) services: Cache<Name, Arc<Service>>,
+    /// Resource ids whose scalable target was seen.
+    pub(super) targets: Cache<String, ()>,
+    pub(super) queues: Cache<QueueAccess, Arc<QueueClients>>,
+}
+
+impl Aws {
+    /// Returns AWS as the environment, the profile or the task's role give access to it. Makes no call to AWS itself: who
+    /// the caller is, is asked with the first one.
+    pub async fn new(settings: AwsSettings) -> Result<Self, Error> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .app_name(AppName::new("penstock-operator").map_err(|error| invalid("application name", &error))?);
+        if let Some(region) = &settings.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        Self::over(loader.load().await, settings)
+    }
+
+    /// Returns AWS over a configuration that says where it is and who calls.
+    fn over(config: SdkConfig, settings: AwsSettings) -> Result<Self, Error> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let config = config
+            .into_builder()
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .build();
+        let Some(region) = config.region().map(ToString::to_string) else {
+            return Err(Error::Refuse {
+                operation: "configure".to_owned(),
+                code: "NoRegion".to_owned(),
+                message: "no AWS region is set: give one to the operator, or set AWS_REGION".to_owned(),
+                request_id: None,
+            });
+        };
+        let once = config
+            .clone()
+            .into_builder()
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let clock = ServerClock::default();
+        Ok(Self {
+            region,
+            operator: settings.operator,
+            read: Clients::new(&config, &clock),
+            write: Clients::new(&once, &clock),
+            config,
+            clock,
+            caller: Caller::new(settings.observer),
+            caches: Caches::new(),
+            identity: OnceCell::new(),
+        })
+    }
+
+    /// Returns the account that the operator acts in.
+    pub async fn account(&self) -> Result<&str, Error> {
+        Ok(&self.identity().await?.scope.account)
+    }
+
+    /// Returns the region that the operator acts in.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Returns who the operator is, asking once.
+    pub(super) async fn identity(&self) -> Result<&Identity, Error> {
+        self.identity.get_or_try_init(|| self.ask_identity()).await
+    }
+
+    async fn ask_identity(&self) -> Result<Identity, Error> {
+        const OPERATION: &str = "GetCallerIdentity";
+        let client = aws_sdk_sts::Client::new(&self.config);
+        let scope = Scope {
+            account: String::new(),
+            region: self.region.clone(),
+        };
+        let request = client.get_caller_identity();
+        let answer = self
+            .caller
+            .call(&scope, Category::Identity, OPERATION, request.send())
+            .await?;
+        let account = answer.account.ok_or_else(|| Error::Fail {
+            operation: OPERATION.to_owned(),
+            message: "the answer names no account".to_owned(),
+        })?;
+        let partition = answer
+            .arn
+            .as_deref()
+            .and_then(|arn| arn.split(':').nth(1))
+            .unwrap_or("aws")
+            .to_owned();
+        Ok(Identity {
+            partition,
+            scope: Scope {
+                account,
+                region: self.region.clone(),
+            },
+        })
+    }
+
+    /// Makes a call in the operator's own account and region.
+    pub(super) async fn call<T, E>(
+        &self,
+        category: Category,
+        operation: &'static str,
+        sent: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let sent = Box::pin(sent);
+        let scope = &self.identity().await?.scope;
+        self.caller.call(scope, category, operation, sent).await
+    }
+
+    /// Whether tags are those of this operator and connector. The incarnation may be an earlier one: what it left under
+    /// the same name is ours to go on with.
+    pub(super) fn owns(&self, subject: &Subject, tags: &BTreeMap<String, String>) -> bool {
+        tags.get(TAG_OPERATOR) == Some(&self.operator)
+            && tags.get(TAG_CONNECTOR).map(String::as_str) == Some(subject.name.as_str())
+    }
+}
+
+impl Clients {
+    fn new(config: &SdkConfig, clock: &ServerClock) -> Self {
+        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config)
+            .interceptor(clock.clone())
+            .build();
+        Self {
+            ecs: aws_sdk_ecs::Client::new(config),
+            scaling: aws_sdk_applicationautoscaling::Client::new(config),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch),
+        }
+    }
+}
+
+impl Caches {
+    fn new() -> Self {
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        Self {
+            definitions: Cache::new(20_000, 24 * hour),
+            revisions: Cache::new(20_000, 24 * hour),
+            deployments: Cache::new(20_000, hour),
+            inactive: Cache::new(20_000, 5 * minute),
+            clusters: Cache::new(1_000, 5 * minute),
+            alarm_tags: Cache::new(50_000, hour),
+            samples: Cache::new(20_000, minute),
+            services: Cache::new(20_000, 10 * minute),
+            targets: Cache::new(20_000, 10 * minute),
+            queues: Cache::new(200, 12 * hour),
+        }
+    }
+}
+
+impl Cloud for Aws {
+    async fn observe(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, Error>> {
+        let clusters: BTreeSet<_> = subjects.iter().map(|subject| subject.cluster.clone()).collect();
+        let shared = futures::future::join4(
+            ecs::services(self, subjects),
+            ecs::container_insights(self, &clusters),
+            scaling::targets(self, subjects),
+            alarms::described(self, subjects),
+        );
+        let (mut services, insights, mut targets, mut alarms) = Box::pin(shared).await;
+        let mut seen = Vec::new();
+        for subject in subjects {
+            let parts = taken(&mut services, subject).and_then(|service| {
+                let container_insights = insights.as_ref().map_err(Clone::clone)?.get(&subject.cluster).copied();
+                Ok(Parts {
+                    service,
+                    target: taken(&mut targets, subject)?,
+                    alarms: taken(&mut alarms, subject)?,
+                    container_insights: container_insights.unwrap_or_default(),
+                })
+            });
+            seen.push(observe_one(self, subject, parts).boxed());
+        }
+        let seen = all(seen).await;
+        let mut observed: BTreeMap<_, _> = subjects.iter().map(|subject| subject.name.clone()).zip(seen).collect();
+        add_samples(self, subjects, &mut observed).await;
+        observed
+    }
+
+    async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, Error> {
+        Box::pin(queue::depth(self, source, deleted_within)).await
+    }
+
+    async fn apply(&self, subject: &Subject, action: &Action, registered: Option<&str>) -> Result<Receipt, Error> {
+        apply(self, subject, action, registered).boxed().await
+    }
+
+    async fn owned(&self, clusters: &BTreeSet<String>) -> Result<Vec<Subject>, Error> {
+        let mut owned = Vec::new();
+        for cluster in clusters {
+            owned.extend(ecs::owned(self, cluster).boxed().await?);
+        }
+        Ok(owned)
+    }
+
+    async fn publish_backlog(&self, subject: &Subject, per_task: f64) -> Result<(), Error> {
+        Box::pin(metrics::publish_backlog(self, subject, per_task)).await
+    }
+}
+
+/// What the batched reads found for one subject.
+struct Parts {
+    service: Option<SdkService>,
+    target: Option<ScalableTarget>,
+    alarms: Vec<MetricAlarm>,
+    container_insights: bool,
+}
+
+fn taken<T>(batch: &mut Batch<T>, subject: &Subject) -> Result<T, Error> {
+    let missing = || {
+        Err(Error::Fail {
+            operation: "observe".to_owned(),
+            message: "asked about twice".to_owned(),
+        })
+    };
+    batch.remove(&subject.name).unwrap_or_else(missing)
+}
+
+async fn observe_one(aws: &Aws, subject: &Subject, parts: Result<Parts, Error>) -> Result<Observed, Error> {
+    let parts = parts?;
+    let mut observed = Observed {
+        account: aws.account().await?.to_owned(),
+        region: aws.region.clone(),
+        container_insights: parts.container_insights,
+        ..Observed::default()
+    };
+    let service = parts
+        .service
+        .filter(|service| ecs::life(service) != ServiceLife::Absent);
+    let is_ours = service
+        .as_ref()
+        .is_some_and(|service| aws.owns(subject, &ecs::tags(service.tags())));
+    if service.is_some() && !is_ours {
+        observed.foreign.insert("service".to_owned());
+    }
+    let service = service.filter(|_| is_ours);
+    add_scaling(aws, subject, parts.target, is_ours, &mut observed).await?;
+    add_alarms(aws, subject, &parts.alarms, &mut observed).await?;
+    (observed.revisions, observed.inactive_revisions) = definition::revisions(aws, subject).await?;
+    match service {
+        Some(service) => add_service(aws, subject, &service, &mut observed).await?,
+        None => aws.caches.services.remove(&subject.name),
+    }
+    Ok(observed)
+}
+
+async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observed: &mut Observed) -> Result<(), Error> {
+    observed.life = ecs::life(service);
+    observed.service_arn = service.service_arn.clone();
+    observed.task_definition_arn = service.task_definition.clone();
+    observed.counts = ecs::counts(service);
+    if observed.life != ServiceLife::Active {
+        return Ok(());
+    }
+    let arn = service.task_definition().unwrap_or_default();
+    let ours = ecs::ours(service, definition::content_or_other(aws, arn).await?);
+    aws.caches.services.put(subject.name.clone(), Arc::new(ours.clone()));
+    observed.resources.service = Some(ours);
+    observed.deployment = deployment::newest(aws, service).await?;
+    if may_have_failed(observed) {
+        observed.last_failure = failure::newest(aws, service).await?;
+    }
+    Ok(())
+}
+
+/// A service that has all its tasks and no deployment in motion has nothing to explain; asking costs two calls.
+fn may_have_failed(observed: &Observed) -> bool {
+    let is_settled = |one: &Deployment| one.progress == DeploymentProgress::Completed;
+    observed.counts.running < observed.counts.desired || !observed.deployment.as_ref().is_none_or(is_settled)
+}
+
+/// A target belongs to whom its service belongs to; one that is left over without a service, to whom its tags name.
+async fn add_scaling(
+    aws: &Aws,
+    subject: &Subject,
+    target: Option<ScalableTarget>,
+    service_is_ours: bool,
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    let Some(target) = target else {
+        aws.caches.targets.remove(&resource_id(subject));
+        return Ok(());
+    };
+    aws.caches.targets.put(resource_id(subject), ());
+    if !service_is_ours && !scaling::is_ours(aws, subject, &target).await? {
+        return Ok(());
+    }
+    let policies = scaling::policies(aws, subject).await?;
+    let own_arn = target
+        .scalable_target_arn
+        .clone()
+        .map(|arn| (subject.service_name(), arn));
+    observed.arns.extend(own_arn);
+    observed
+        .arns
+        .extend(policies.iter().map(|(name, (_, arn))| (name.clone(), arn.clone())));
+    let policies = policies.into_iter().map(|(name, (policy, _))| (name, policy)).collect();
+    observed.resources.scaling = Some(scaling::ours(&target, policies));
+    observed.last_activity = scaling::newest_activity(aws, subject).await?;
+    Ok(())
+}
+
+async fn add_alarms(
+    aws: &Aws,
+    subject: &Subject,
+    alarms: &[MetricAlarm],
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    for alarm in alarms {
+        let name = alarm.alarm_name().unwrap_or_default().to_owned();
+        if !alarms::is_ours(aws, subject, alarm).await? {
+            observed.foreign.insert(name);
+            continue;
+        }
+        observed
+            .arns
+            .extend(alarm.alarm_arn.clone().map(|arn| (name.clone(), arn)));
+        observed
+            .resources
+            .alarms
+            .insert(name, alarms::ours(alarm, &observed.account));
+    }
+    Ok(())
+}
+
+/// Where Container Insights counts the tasks, the free count is not needed.
+async fn add_samples(aws: &Aws, subjects: &[Subject], observed: &mut BTreeMap<Name, Result<Observed, Error>>) {
+    let is_needed = |subject: &&Subject| {
+        let seen = observed.get(&subject.name).and_then(|seen| seen.as_ref().ok());
+        seen.is_some_and(|seen| {
+            let Observed {
+                resources,
+                container_insights,
+                ..
+            } = seen;
+            resources.service.is_some() && resources.scaling.as_ref().is_some_and(is_awake) && !container_insights
+        })
+    };
+    let needed: Vec<_> = subjects.iter().filter(is_needed).collect();
+    let samples = metrics::samples(aws, &needed).boxed().await;
+    for (name, count) in samples {
+        if let Some(Ok(observed)) = observed.get_mut(&name) {
+            observed.sample_count = Some(count);
+        }
+    }
+}
+
+fn is_awake(scaling: &Scaling) -> bool {
+    scaling.min > 0
+}
+
+async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option<&str>) -> Result<Receipt, Error> {
+    match action {
+        Action::RegisterTaskDefinition { content, tags } => definition::register(aws, content, tags).await,
+        Action::CreateService {
+            service,
+            desired_count,
+            token,
+            task_definition,
+        } => {
+            let arn = task_definition.as_deref().or(registered).ok_or_else(|| Error::Refuse {
+                operation: "CreateService".to_owned(),
+                code: "NoTaskDefinition".to_owned(),
+                message: "no task definition was registered for it".to_owned(),
+                request_id: None,
+            })?;
+            ecs::create(aws, subject, service, *desired_count, token, arn).await
+        }
+        Action::UpdateService {
+            service,
+            task_definition,
+            ..
+        } => ecs::update(aws, subject, service, task_definition.as_deref().or(registered)).await,
+        Action::TagService { set, remove } => ecs::tag(aws, subject, set, remove).await,
+        Action::SetDesiredCount { count, .. } => ecs::set_count(aws, subject, *count).await,
+        Action::RegisterScalableTarget {
+            min,
+            max,
+            suspended,
+            tags,
+        } => scaling::register(aws, subject, (*min, *max, *suspended), tags).await,
+        Action::DeregisterScalableTarget => scaling::deregister(aws, subject).await,
+        Action::PutScalingPolicy { name, policy } => scaling::put_policy(aws, subject, name, policy).await,
+        Action::DeleteScalingPolicy { name } => scaling::delete_policy(aws, subject, name).await,
+        Action::PutAlarm { name, alarm, tags } => alarms::put(aws, name, alarm, tags).await,
+        Action::DeleteAlarms { names } => alarms::delete(aws, names).await,
+        Action::DeleteService => ecs::delete(aws, subject).await,
+        Action::DeregisterTaskDefinition { arn } => definition::deregister(aws, subject, arn).await,
+        Action::DeleteTaskDefinitions { arns } => definition::delete(aws, subject, arns).await,
+    }
+}
+
+/// Returns a cluster's name, which may be written as its ARN.
+pub(super) fn cluster_name(cluster: &str) -> &str {
+    cluster.rsplit('/').next().unwrap_or(cluster)
+}
+
+/// Returns what Application Auto Scaling calls the service.
+pub(super) fn resource_id(subject: &Subject) -> String {
+    format!("service/{}/{}", cluster_name(&subject.cluster), subject.service_name())
+}
+
+pub(super) fn arn_of_service(identity: &Identity, region: &str, subject: &Subject) -> String {
+    let Identity { partition, scope } = identity;
+    format!(
+        "arn:{partition}:ecs:{region}:{}:{}",
+        scope.account,
+        resource_id(subject)
+    )
+}
+
+/// Returns the error for a value of ours that the SDK cannot be given.
+pub(super) fn invalid(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::Refuse {
+        operation: "build request".to_owned(),
+        code: "InvalidRequest".to_owned(),
+        message: format!("{what}: {error}"),
+        request_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

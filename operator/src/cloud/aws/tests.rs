@@ -1,0 +1,567 @@
+//! The whole life of a connector's resources, against the model of AWS behind its own front.
+#![allow(clippy::unwrap_used)]
+
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use penstock_crds::{Connector, Phase, State};
+use penstock_localcloud::http::{Clocks, Options, SharedCloud, serve};
+use penstock_localcloud::model::ecs::{AgentCommand, TaskReport};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::*;
+use crate::cloud::Call;
+use crate::plan::action::CountCause;
+use crate::plan::desired::{Surroundings, desired, tags};
+use crate::plan::diff::{CountRule, Rules, diff};
+use crate::plan::resources::{Policy, PolicyMetric, Resources};
+use crate::samples::{connector, orders, orders_spec};
+
+const REGION: &str = "eu-west-1";
+const ACCOUNT: &str = "123456789012";
+
+/// AWS with a cluster, and one operator that looks at it.
+struct World {
+    aws: Aws,
+    calls: Arc<Mutex<Vec<Call>>>,
+    cloud: SharedCloud,
+    _stop: DropGuard,
+}
+
+impl World {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let cloud = SharedCloud::new(Default::default(), Clocks::new(1.0));
+        let stop = CancellationToken::new();
+        let served = serve(
+            listener,
+            cloud.clone(),
+            Options::default(),
+            stop.clone().cancelled_owned(),
+        );
+        tokio::spawn(async move { served.await.unwrap() });
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let aws = aws(&endpoint, "tests", Arc::clone(&calls));
+        aws.write
+            .ecs
+            .create_cluster()
+            .cluster_name("data")
+            .send()
+            .await
+            .unwrap();
+        Self {
+            aws,
+            calls,
+            cloud,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    async fn observe(&self) -> Observed {
+        self.aws.observe(&[subject()]).await.remove(&orders()).unwrap().unwrap()
+    }
+
+    /// Makes passes until one has nothing to do; returns what they did.
+    async fn reach(&self, desired: &Resources, count: CountRule) -> Vec<&'static str> {
+        let mut done = Vec::new();
+        for _ in 0..5 {
+            let observed = self.observe().await;
+            let actions = diff(desired, &observed, &rules(count));
+            if actions.is_empty() {
+                return done;
+            }
+            let mut registered = None;
+            for action in &actions {
+                let receipt = self.aws.apply(&subject(), action, registered.as_deref()).await;
+                let receipt = receipt.unwrap_or_else(|error| panic!("{action}: {error}"));
+                if matches!(action, Action::RegisterTaskDefinition { .. }) {
+                    registered = receipt.arn;
+                }
+                done.push(action.operation());
+            }
+        }
+        panic!("five passes were not enough: {done:?}");
+    }
+
+    /// Plays the agent once: tasks of an image that works run and are well, others fail to start.
+    fn play_agent(&self) {
+        self.cloud.with(|cloud, now| {
+            let scope = penstock_localcloud::model::Scope {
+                account: ACCOUNT.to_owned(),
+                region: REGION.to_owned(),
+            };
+            let ecs = &mut cloud.region(&scope).ecs;
+            let reports: Vec<_> = ecs.agent_work(now).into_iter().flat_map(reports).collect();
+            reports.into_iter().for_each(|report| ecs.report(report, now));
+            cloud.tick(now);
+        });
+    }
+
+    /// Plays the agent until what is observed is as awaited.
+    async fn until(&self, awaited: impl Fn(&Observed) -> bool) -> Observed {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            self.play_agent();
+            let observed = self.observe().await;
+            if awaited(&observed) {
+                return observed;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "not seen within 30 s: {observed:#?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn take_writes(&self) -> Vec<&'static str> {
+        let calls = std::mem::take(&mut *self.calls.lock().unwrap());
+        let is_write = |call: &&Call| {
+            !["Describe", "List", "Get"]
+                .iter()
+                .any(|read| call.operation.starts_with(read))
+        };
+        calls.iter().filter(is_write).map(|call| call.operation).collect()
+    }
+}
+
+fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aws {
+    let credentials = Credentials::new(ACCOUNT, "secret", None, None, "tests");
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .http_client(http)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    let observer: CallObserver = Arc::new(move |call| calls.lock().unwrap().push(call));
+    let settings = AwsSettings {
+        region: None,
+        operator: operator.to_owned(),
+        observer: Some(observer),
+    };
+    Aws::over(config, settings).unwrap()
+}
+
+fn subject() -> Subject {
+    Subject {
+        name: orders(),
+        uid: "t/0/1".to_owned(),
+        cluster: "data".to_owned(),
+    }
+}
+
+fn around() -> Surroundings {
+    Surroundings {
+        operator: "tests".to_owned(),
+        account: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+        container_insights: false,
+    }
+}
+
+fn state() -> State {
+    serde_json::from_value(serde_json::json!({"uid": "t/0/1", "generation": 1})).unwrap()
+}
+
+fn wanted(connector: &Connector) -> Resources {
+    desired(connector, Phase::Awake, &state(), None, &around())
+}
+
+fn sample() -> Connector {
+    let mut connector = connector(&orders_spec());
+    connector.task.environment.insert("LOG".to_owned(), "debug".to_owned());
+    connector
+}
+
+fn rules(count: CountRule) -> Rules {
+    let tags = tags(&sample(), &state(), &around());
+    Rules {
+        count,
+        token: "token-1".to_owned(),
+        tags,
+        keep_revisions: 0,
+    }
+}
+
+fn reports(command: AgentCommand) -> Vec<TaskReport> {
+    match command {
+        AgentCommand::Start(start) if start.image.contains("broken") => {
+            let reason = format!("CannotPullContainerError: no image {}", start.image);
+            vec![TaskReport::FailedToStart {
+                task_arn: start.task_arn,
+                reason,
+            }]
+        }
+        AgentCommand::Start(start) => {
+            let task_arn = start.task_arn;
+            let started = TaskReport::Started {
+                task_arn: task_arn.clone(),
+                address: Ipv4Addr::new(127, 0, 0, 2),
+            };
+            vec![
+                started,
+                TaskReport::Health {
+                    task_arn,
+                    healthy: true,
+                },
+            ]
+        }
+        AgentCommand::Stop { task_arn, .. } => {
+            vec![TaskReport::Exited {
+                task_arn,
+                exit_code: 0,
+                out_of_memory: false,
+            }]
+        }
+    }
+}
+
+fn is_completed(observed: &Observed) -> bool {
+    observed
+        .deployment
+        .as_ref()
+        .is_some_and(|one| one.progress == DeploymentProgress::Completed)
+}
+
+const AWAKE: CountRule = CountRule::Scaled { wake: 1 };
+
+#[tokio::test]
+async fn what_was_created_is_observed_as_it_was_wanted_and_left_alone() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    let done = world.reach(&wanted, AWAKE).await;
+    let begun = [
+        "RegisterTaskDefinition",
+        "CreateService",
+        "RegisterScalableTarget",
+        "PutScalingPolicy",
+    ];
+    assert_eq!(done[..4], begun);
+    assert!(done.contains(&"PutMetricAlarm"));
+    world.take_writes();
+    let observed = world.until(is_completed).await;
+    assert_eq!(observed.resources, wanted);
+    assert_eq!((observed.foreign.len(), observed.life), (0, ServiceLife::Active));
+    let definition = wanted.service.map(|service| service.revision.task_definition);
+    assert_eq!(observed.revisions.len(), 1);
+    assert_eq!(observed.revisions[0].content, definition);
+    assert_eq!(observed.task_definition_arn.as_ref(), Some(&observed.revisions[0].arn));
+    let deployed = observed.deployment.clone().and_then(|one| one.revision);
+    assert_eq!(deployed, observed.resources.service.map(|service| service.revision));
+    assert!(
+        observed.arns.contains_key("penstock-orders"),
+        "the target's ARN: {:?}",
+        observed.arns
+    );
+    assert_eq!(world.take_writes(), [""; 0], "observing writes nothing");
+}
+
+#[tokio::test]
+async fn a_new_image_becomes_a_new_revision_and_the_count_is_left_alone() {
+    let world = World::start().await;
+    let mut connector = sample();
+    world.reach(&wanted(&connector), AWAKE).await;
+    let before = world.until(is_completed).await;
+    world
+        .aws
+        .apply(
+            &subject(),
+            &Action::SetDesiredCount {
+                count: 3,
+                cause: CountCause::Wake,
+            },
+            None,
+        )
+        .await
+        .unwrap();
+    connector.task.image = "penstock-bridge:2".to_owned();
+    connector.labels.insert("team".to_owned(), "payments".to_owned());
+    let wanted = wanted(&connector);
+    let done = world.reach(&wanted, AWAKE).await;
+    assert_eq!(done, ["RegisterTaskDefinition", "UpdateService", "TagResource"]);
+    let after = world.until(|seen| is_completed(seen) && seen.counts.running == 3).await;
+    assert_eq!(after.resources, wanted);
+    assert_eq!(after.counts.desired, 3);
+    assert_ne!(after.deployment.map(|one| one.id), before.deployment.map(|one| one.id));
+    let cleaned = world.reach(&wanted, AWAKE).await;
+    assert_eq!(cleaned, ["DeregisterTaskDefinition", "DeleteTaskDefinitions"]);
+    assert_eq!(world.observe().await.revisions.len(), 1);
+}
+
+#[tokio::test]
+async fn drift_is_seen_and_repaired() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    let (name, policy) = wanted.scaling.as_ref().unwrap().policies.first_key_value().unwrap();
+    let mut changed = policy.clone();
+    changed.target += 5.0;
+    changed.disable_scale_in = true;
+    let put = Action::PutScalingPolicy {
+        name: name.clone(),
+        policy: Box::new(changed),
+    };
+    world.aws.apply(&subject(), &put, None).await.unwrap();
+    let alarm = wanted.alarms.keys().next().unwrap().clone();
+    world
+        .aws
+        .apply(
+            &subject(),
+            &Action::DeleteAlarms {
+                names: vec![alarm.clone()],
+            },
+            None,
+        )
+        .await
+        .unwrap();
+    let tag = Action::TagService {
+        set: [("added".to_owned(), "by hand".to_owned())].into(),
+        remove: vec!["penstock:generation".to_owned()],
+    };
+    world.aws.apply(&subject(), &tag, None).await.unwrap();
+    world
+        .aws
+        .write
+        .ecs
+        .update_service()
+        .cluster("data")
+        .service("penstock-orders")
+        .deployment_configuration(
+            aws_sdk_ecs::types::DeploymentConfiguration::builder()
+                .maximum_percent(150)
+                .build(),
+        )
+        .send()
+        .await
+        .unwrap();
+    let drifted = world.observe().await;
+    assert!(!drifted.resources.alarms.contains_key(&alarm));
+    assert_eq!(drifted.resources.service.as_ref().unwrap().maximum_percent, 150);
+    let done = world.reach(&wanted, AWAKE).await;
+    assert_eq!(
+        done,
+        ["UpdateService", "TagResource", "PutScalingPolicy", "PutMetricAlarm"]
+    );
+    assert_eq!(world.observe().await.resources, wanted);
+}
+
+#[tokio::test]
+async fn removing_leaves_nothing_and_may_be_repeated() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    world.until(is_completed).await;
+    let done = world.reach_removed().await;
+    assert_eq!(done[..2], ["DeregisterScalableTarget", "DeleteAlarms"]);
+    let gone = world.observe().await;
+    assert_eq!((gone.resources, gone.life), (Resources::default(), ServiceLife::Absent));
+    assert_eq!((gone.revisions.len(), gone.inactive_revisions.len()), (0, 0));
+    let names = wanted.alarms.keys().cloned().collect();
+    for again in [
+        Action::DeregisterScalableTarget,
+        Action::DeleteAlarms { names },
+        Action::DeleteService,
+    ] {
+        world
+            .aws
+            .apply(&subject(), &again, None)
+            .await
+            .unwrap_or_else(|error| panic!("{again}: {error}"));
+    }
+}
+
+impl World {
+    async fn reach_removed(&self) -> Vec<&'static str> {
+        let mut done = Vec::new();
+        for _ in 0..10 {
+            done.extend(
+                self.reach(&Resources::default(), CountRule::Zero(CountCause::Delete))
+                    .await,
+            );
+            let seen = self.until(|seen| seen.life != ServiceLife::Draining).await;
+            if seen.life == ServiceLife::Absent && seen.revisions.is_empty() && seen.inactive_revisions.is_empty() {
+                return done;
+            }
+        }
+        panic!("not removed: {done:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_operator_owns_is_foreign() {
+    let world = World::start().await;
+    world.reach(&wanted(&sample()), AWAKE).await;
+    let endpoint = world.aws.config.endpoint_url().unwrap();
+    let other = aws(endpoint, "other", Arc::default());
+    let seen = other.observe(&[subject()]).await.remove(&orders()).unwrap().unwrap();
+    assert_eq!(seen.resources, Resources::default());
+    assert!(seen.foreign.contains("service"));
+    assert!(
+        seen.foreign.contains("penstock-orders-highCpuUsageAndMaxScaledOut"),
+        "{:?}",
+        seen.foreign
+    );
+    assert_eq!((seen.revisions.len(), seen.life), (0, ServiceLife::Absent));
+    let clusters = ["data".to_owned()].into();
+    assert_eq!(other.owned(&clusters).await.unwrap(), []);
+    assert_eq!(world.aws.owned(&clusters).await.unwrap(), [subject()]);
+}
+
+#[tokio::test]
+async fn a_deployment_that_fails_is_told_with_its_cause() {
+    let world = World::start().await;
+    let mut connector = sample();
+    world.reach(&wanted(&connector), AWAKE).await;
+    world.until(is_completed).await;
+    connector.task.image = "broken:1".to_owned();
+    let broken = wanted(&connector);
+    world.reach(&broken, AWAKE).await;
+    let failed = world
+        .until(|seen| {
+            seen.deployment
+                .as_ref()
+                .is_some_and(|one| one.progress == DeploymentProgress::Failed)
+        })
+        .await;
+    let deployment = failed.deployment.unwrap();
+    assert_eq!(deployment.revision.unwrap().task_definition.container.image, "broken:1");
+    assert!(deployment.reason.unwrap().contains("circuit breaker"));
+    assert_eq!(
+        failed
+            .resources
+            .service
+            .unwrap()
+            .revision
+            .task_definition
+            .container
+            .image,
+        "penstock-bridge:1"
+    );
+    let cause = failed.last_failure.unwrap();
+    assert!(
+        cause.starts_with("TaskFailedToStart: CannotPullContainerError"),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn an_update_sends_only_what_differs() {
+    let world = World::start().await;
+    let mut connector = sample();
+    world.reach(&wanted(&connector), AWAKE).await;
+    let before = world.until(is_completed).await;
+    connector.service.maximum_percent = 150;
+    let done = world.reach(&wanted(&connector), AWAKE).await;
+    assert_eq!(done, ["UpdateService"]);
+    let after = world.observe().await;
+    assert_eq!(after.deployment, before.deployment, "percentages start no deployment");
+}
+
+#[tokio::test]
+async fn a_queue_is_read_with_what_was_deleted_from_it() {
+    let world = World::start().await;
+    let client = aws_sdk_sqs::Client::new(&world.aws.config);
+    let queue_url = client
+        .create_queue()
+        .queue_name("orders")
+        .send()
+        .await
+        .unwrap()
+        .queue_url
+        .unwrap();
+    for _ in 0..3 {
+        client
+            .send_message()
+            .queue_url(&queue_url)
+            .message_body("x")
+            .send()
+            .await
+            .unwrap();
+    }
+    client
+        .receive_message()
+        .queue_url(&queue_url)
+        .max_number_of_messages(1)
+        .send()
+        .await
+        .unwrap();
+    let source = SqsSource {
+        queue_url,
+        ..sample().source
+    };
+    let depth = world.aws.queue(&source, None).await.unwrap();
+    assert_eq!(
+        (depth.visible, depth.in_flight, depth.delayed, depth.deleted),
+        (2, 1, 0, None)
+    );
+    assert_eq!(world.aws.queue(&source, Some(300)).await.unwrap().deleted, Some(0));
+    let gone = SqsSource {
+        queue_url: source.queue_url.replace("orders", "gone"),
+        ..source
+    };
+    assert_eq!(world.aws.queue(&gone, None).await.unwrap_err().kind(), "refuse");
+}
+
+#[tokio::test]
+async fn a_backlog_can_be_published_and_calls_are_counted() {
+    let world = World::start().await;
+    world.aws.publish_backlog(&subject(), 12.5).await.unwrap();
+    let calls = world.calls.lock().unwrap();
+    let told: Vec<_> = calls
+        .iter()
+        .map(|call| (call.service, call.operation, call.code))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("sts", "GetCallerIdentity", "ok"),
+            ("cloudwatch", "PutMetricData", "ok")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_absent_cluster_has_no_service_and_nothing_listens_is_no_absence() {
+    let world = World::start().await;
+    let elsewhere = Subject {
+        cluster: "elsewhere".to_owned(),
+        ..subject()
+    };
+    let seen = world
+        .aws
+        .observe(std::slice::from_ref(&elsewhere))
+        .await
+        .remove(&orders())
+        .unwrap()
+        .unwrap();
+    assert_eq!((seen.life, seen.container_insights), (ServiceLife::Absent, false));
+    let nobody = aws("http://127.0.0.1:1", "tests", Arc::default());
+    let unknown = nobody.observe(&[elsewhere]).await.remove(&orders()).unwrap();
+    assert_eq!(unknown.unwrap_err().kind(), "reach");
+}
+
+#[tokio::test]
+async fn a_policy_of_another_form_differs_from_every_form_that_is_written() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    let name = wanted.scaling.as_ref().unwrap().policies.keys().next().unwrap().clone();
+    let policy = Policy {
+        metric: PolicyMetric::Predefined("ECSServiceAverageCPUUtilization".to_owned()),
+        target: 50.0,
+        scale_out_cooldown: 60,
+        scale_in_cooldown: 300,
+        disable_scale_in: false,
+    };
+    let put = Action::PutScalingPolicy {
+        name: name.clone(),
+        policy: Box::new(policy.clone()),
+    };
+    world.aws.apply(&subject(), &put, None).await.unwrap();
+    assert_eq!(world.observe().await.resources.scaling.unwrap().policies[&name], policy);
+}

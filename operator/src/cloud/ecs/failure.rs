@@ -1,0 +1,143 @@
+//! Why a task of a service failed, in one line.
+
+use aws_sdk_ecs::types::{Container, DesiredStatus, Service as SdkService, Task, TaskStopCode};
+
+use crate::cloud::Error;
+use crate::cloud::aws::Aws;
+use crate::cloud::budget::Category;
+use crate::cloud::error::one_line;
+
+/// Returns why the newest task that failed did so. ECS shows stopped tasks for about an hour.
+pub(in crate::cloud) async fn newest(aws: &Aws, service: &SdkService) -> Result<Option<String>, Error> {
+    let request = aws
+        .read
+        .ecs
+        .list_tasks()
+        .set_cluster(service.cluster_arn.clone())
+        .set_service_name(service.service_name.clone())
+        .desired_status(DesiredStatus::Stopped)
+        .max_results(100);
+    let listed = aws.call(Category::TaskRead, "ListTasks", request.send()).await?;
+    let arns = listed.task_arns.unwrap_or_default();
+    if arns.is_empty() {
+        return Ok(None);
+    }
+    let request = aws
+        .read
+        .ecs
+        .describe_tasks()
+        .set_cluster(service.cluster_arn.clone())
+        .set_tasks(Some(arns));
+    let answer = aws.call(Category::TaskRead, "DescribeTasks", request.send()).await?;
+    Ok(of_newest(answer.tasks()))
+}
+
+fn of_newest(tasks: &[Task]) -> Option<String> {
+    let time = |task: &Task| {
+        task.stopped_at
+            .or(task.stopping_at)
+            .map(|at| (at.secs(), at.subsec_nanos()))
+    };
+    tasks
+        .iter()
+        .filter(|task| is_failure(task))
+        .max_by_key(|task| time(task))
+        .map(line)
+}
+
+/// Tasks that ECS or a person stopped did not fail, but for those whose health check did.
+fn is_failure(task: &Task) -> bool {
+    let exits_badly = |container: &Container| container.exit_code().is_some_and(|code| code != 0);
+    match task.stop_code() {
+        Some(TaskStopCode::TaskFailedToStart) => true,
+        Some(TaskStopCode::EssentialContainerExited) => task.containers().iter().any(exits_badly),
+        _ => task
+            .stopped_reason()
+            .is_some_and(|reason| reason.contains("health check")),
+    }
+}
+
+fn line(task: &Task) -> String {
+    let code = task.stop_code().map_or("Stopped", TaskStopCode::as_str);
+    let mut text = format!("{code}: {}", task.stopped_reason().unwrap_or("no reason"));
+    let culprit = task
+        .containers()
+        .iter()
+        .find(|container| container.reason().is_some() || container.exit_code().is_some());
+    if let Some(container) = culprit {
+        text += &format!("; container {}", container.name().unwrap_or_default());
+        if let Some(exit) = container.exit_code() {
+            text += &format!(" exit code {exit}");
+        }
+        if let Some(reason) = container.reason() {
+            text += &format!(": {reason}");
+        }
+    }
+    one_line(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::primitives::DateTime;
+
+    use super::*;
+
+    fn task(at: i64, code: TaskStopCode, reason: &str, exit: Option<i32>) -> Task {
+        let container = Container::builder().name("bridge").set_exit_code(exit).build();
+        Task::builder()
+            .stopped_at(DateTime::from_secs(at))
+            .stop_code(code)
+            .stopped_reason(reason)
+            .containers(container)
+            .build()
+    }
+
+    #[test]
+    fn the_newest_failure_counts_and_what_was_stopped_on_purpose_does_not() {
+        let tasks = [
+            task(
+                10,
+                TaskStopCode::TaskFailedToStart,
+                "CannotPullContainerError: no such\nimage",
+                None,
+            ),
+            task(
+                20,
+                TaskStopCode::EssentialContainerExited,
+                "Essential container in task exited",
+                Some(78),
+            ),
+            task(
+                30,
+                TaskStopCode::ServiceSchedulerInitiated,
+                "Scaling activity initiated by deployment",
+                Some(0),
+            ),
+            task(
+                40,
+                TaskStopCode::EssentialContainerExited,
+                "Essential container in task exited",
+                Some(0),
+            ),
+        ];
+        let told = of_newest(&tasks);
+        let expected = "EssentialContainerExited: Essential container in task exited; container bridge exit code 78";
+        assert_eq!(told.as_deref(), Some(expected));
+        let first = of_newest(&tasks[..1]);
+        assert_eq!(
+            first.as_deref(),
+            Some("TaskFailedToStart: CannotPullContainerError: no such image")
+        );
+    }
+
+    #[test]
+    fn a_failed_health_check_is_a_failure_though_ecs_stopped_the_task() {
+        let tasks = [task(
+            1,
+            TaskStopCode::ServiceSchedulerInitiated,
+            "Task failed container health checks",
+            Some(137),
+        )];
+        assert!(of_newest(&tasks).is_some_and(|line| line.contains("health checks; container bridge exit code 137")));
+    }
+}

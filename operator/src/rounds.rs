@@ -1,0 +1,159 @@
+//! What goes round by itself beside the passes: queues of connectors that may sleep, backlogs that no policy can read,
+//! orphans, and status records whose time is over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use penstock_crds::{Connector, Health, Name, Phase, State};
+
+use crate::cloud::Cloud;
+use crate::journal::Journal;
+use crate::memory::{Change, Remembered, StatusChange};
+use crate::plan::accept::in_force;
+use crate::plan::desired::{Surroundings, is_foreign_queue};
+use crate::plan::resources::Subject;
+use crate::queue::Queue;
+use crate::reconcile::Context;
+
+/// Queues read at once.
+const AT_ONCE: usize = 16;
+
+/// Looks at the queues of all connectors that need it, once.
+pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Arc<Context<C, J>>, queue: &Queue, around: &Surroundings) {
+    let remembered = ctx.memory.all();
+    futures::stream::iter(remembered)
+        .for_each_concurrent(AT_ONCE, |(name, remembered)| {
+            look_at_queue(ctx, queue, around, name, remembered)
+        })
+        .await;
+}
+
+async fn look_at_queue<C: Cloud, J: Journal>(
+    ctx: &Arc<Context<C, J>>,
+    queue: &Queue,
+    around: &Surroundings,
+    name: Name,
+    remembered: Remembered,
+) {
+    let Some(state) = remembered.state.as_ref().filter(|state| !state.deleting) else {
+        return;
+    };
+    let Some(connector) = in_force(&name, state) else {
+        return;
+    };
+    let sleeps = connector.scaling.as_ref().is_some_and(|scaling| scaling.min == 0);
+    let foreign = connector.scaling.is_some() && is_foreign_queue(&connector, around);
+    if !matches!(state.phase, Phase::Awake | Phase::Asleep) || !(sleeps || foreign) {
+        return;
+    }
+    let depth = match ctx.cloud.queue(&connector.source, None).await {
+        Ok(depth) => depth,
+        Err(error) => return tracing::warn!(connector = %name, %error, "Queue not read"),
+    };
+    if sleeps && wants_a_pass(&connector, state, depth.backlog(), (ctx.now)()) {
+        queue.request(&name);
+    }
+    let running = remembered.status.map_or(0, |status| status.tasks.running);
+    if foreign && running > 0 {
+        publish_backlog(ctx, &name, &connector, state, depth.backlog(), running).await;
+    }
+}
+
+/// Whether the queue says something that the last pass did not know.
+fn wants_a_pass(connector: &Connector, state: &State, backlog: u64, now: Timestamp) -> bool {
+    let Some(scaling) = &connector.scaling else {
+        return false;
+    };
+    let cooldown = SignedDuration::try_from(scaling.cooldown_sleep.to_std()).unwrap_or(SignedDuration::MAX);
+    match (state.phase, state.idle_since) {
+        (Phase::Asleep, _) => backlog > 0,
+        (Phase::Awake, None) => backlog == 0,
+        (Phase::Awake, Some(since)) => backlog > 0 || now.duration_since(since) >= cooldown,
+        (Phase::Paused | Phase::Stopped, _) => false,
+    }
+}
+
+async fn publish_backlog<C: Cloud, J: Journal>(
+    ctx: &Arc<Context<C, J>>,
+    name: &Name,
+    connector: &Connector,
+    state: &State,
+    backlog: u64,
+    running: i32,
+) {
+    let cluster = connector.service.cluster.clone();
+    let subject = Subject {
+        name: name.clone(),
+        uid: state.uid.clone(),
+        cluster,
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a backlog beyond 2^53 messages does not exist"
+    )]
+    let per_task = backlog as f64 / f64::from(running);
+    if let Err(error) = ctx.cloud.publish_backlog(&subject, per_task).await {
+        tracing::warn!(connector = %name, %error, "Backlog not published");
+    }
+}
+
+/// Looks for services that carry our tag and have neither document nor state, and says so. Nothing is removed: that is
+/// what `penstock prune --confirm` is for.
+pub async fn look_for_orphans<C: Cloud, J: Journal>(
+    ctx: &Arc<Context<C, J>>,
+    clusters: &BTreeSet<String>,
+    documents: &BTreeSet<Name>,
+) {
+    let remembered = ctx.memory.all();
+    let known = |state: &State| state.accepted.as_ref()?.spec.service.as_ref()?.cluster.clone();
+    let mut clusters = clusters.clone();
+    clusters.extend(
+        remembered
+            .values()
+            .filter_map(|remembered| known(remembered.state.as_ref()?)),
+    );
+    if clusters.is_empty() {
+        return;
+    }
+    match ctx.cloud.owned(&clusters).await {
+        Ok(owned) => {
+            let has_state = |name: &Name| {
+                remembered
+                    .get(name)
+                    .is_some_and(|remembered| remembered.state.is_some())
+            };
+            let orphan = |subject: &&Subject| !documents.contains(&subject.name) && !has_state(&subject.name);
+            let orphans: Vec<_> = owned.iter().filter(orphan).collect();
+            ctx.metrics.orphans(orphans.len());
+            for subject in orphans {
+                let (connector, cluster) = (&subject.name, &subject.cluster);
+                tracing::warn!(%connector, cluster, "Orphan: a service carries our tag and has no document; see `penstock prune`");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "Orphans not looked for"),
+    }
+}
+
+/// Removes the status of connectors that were deleted longer ago than the audit period.
+pub async fn end_old_statuses<C: Cloud, J: Journal>(ctx: &Arc<Context<C, J>>, audit_period: Duration) {
+    let period = SignedDuration::try_from(audit_period).unwrap_or(SignedDuration::MAX);
+    for (name, remembered) in ctx.memory.all() {
+        let Some(status) = remembered.status.filter(|status| status.health == Health::Deleted) else {
+            continue;
+        };
+        if remembered.state.is_some() || (ctx.now)().duration_since(status.time) < period {
+            continue;
+        }
+        let change = Change {
+            state: None,
+            status: Some(StatusChange::Remove),
+        };
+        match ctx.journal.publish(&name, &change).await {
+            Ok(()) => ctx.memory.keep(&name, &change),
+            Err(error) => tracing::warn!(connector = %name, %error, "Old status not removed"),
+        }
+    }
+}

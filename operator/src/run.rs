@@ -1,0 +1,240 @@
+//! The process: reads the topics to their ends, then makes passes until told to stop.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use penstock_crds::Name;
+use penstock_kafka::Patience;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud;
+use crate::cloud::Cloud;
+use crate::cloud::aws::{Aws, AwsSettings};
+use crate::config::Config;
+use crate::memory::Memory;
+use crate::observe::Observer;
+use crate::plan::desired::Surroundings;
+use crate::plan::status::Next;
+use crate::publish::{PublishError, Publisher};
+use crate::queue::Queue;
+use crate::reconcile::{Context, reconcile};
+use crate::rounds;
+use crate::telemetry::{Metrics, PASSES, Progress, serve};
+use crate::topics::{self, TopicsError};
+use crate::watch::{self, Specs, WatchError};
+
+/// How long the operator waits for Kafka at its start before it gives up and is started anew.
+const START_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long an input may stand still before the operator is no longer ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest that one pass may take: every call in it has a timeout of its own, so this is a backstop.
+const PASS_LIMIT: Duration = Duration::from_secs(300);
+
+/// Why the operator ended, other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address to serve on is taken.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// AWS cannot be used.
+    #[error("could not prepare the AWS clients")]
+    PrepareAws(#[source] cloud::Error),
+    /// The topics are missing or wrong.
+    #[error("could not use the topics")]
+    UseTopics(#[source] TopicsError),
+    /// The topics could not be read or written.
+    #[error("could not take over state and status")]
+    TakeOver(#[source] PublishError),
+    /// The spec topic cannot be followed.
+    #[error("could not follow the spec topic")]
+    Watch(#[source] WatchError),
+    /// Another operator of this name started.
+    #[error("another operator of the same name has taken over: {0}")]
+    GiveWay(String),
+}
+
+/// Runs until `shutdown`, then finishes the passes in hand.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let metrics = Metrics::default();
+    let progress = Progress::new(&[watch::INPUT, PASSES], PATIENCE);
+    let stop = CancellationToken::new();
+    let _stop_with_us = stop.clone().drop_guard();
+    let address = config.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })?;
+    tokio::spawn(serve(
+        listener,
+        metrics.clone(),
+        progress.clone(),
+        stop.clone().cancelled_owned(),
+    ));
+    tokio::pin!(shutdown);
+    let operator = tokio::select! {
+        operator = start(&config, metrics, progress) => operator?,
+        () = &mut shutdown => return Ok(()),
+    };
+    operator.work(&config, shutdown).await
+}
+
+/// Everything that was read to its end and is ready to make passes.
+struct Operator {
+    ctx: Arc<Context<Aws, Publisher>>,
+    publisher: Publisher,
+    specs: Specs,
+    queue: Arc<Queue>,
+    progress: Progress,
+    around: Surroundings,
+}
+
+async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<Operator, Error> {
+    let aws = aws(config, &metrics).await?;
+    let patience = Patience::lasting(START_PATIENCE);
+    let topics = topics::ensure(&config.kafka, &config.topics, patience)
+        .await
+        .map_err(Error::UseTopics)?;
+    let transactional_id = format!("{}.operator.{}", config.topics.prefix, config.name);
+    let publisher = Publisher::start(&config.kafka, &topics, &transactional_id, patience).await;
+    let (publisher, remembered) = publisher.map_err(Error::TakeOver)?;
+    let queue = Arc::new(Queue::new(config.resync));
+    let requests = Arc::clone(&queue);
+    let specs = watch::watch(&config.kafka, &topics.specs, &topics.specs_id, move |name| {
+        requests.request(name)
+    });
+    let specs = specs.map_err(Error::Watch)?;
+    let telling = (specs.clone(), progress.clone());
+    tokio::spawn(async move { telling.0.tell(&telling.1).await });
+    specs.caught_up().await.map_err(Error::Watch)?;
+    for name in remembered.keys() {
+        queue.request(name);
+    }
+    let around = Surroundings {
+        operator: config.name.clone(),
+        account: aws.account().await.map_err(Error::PrepareAws)?.to_owned(),
+        region: aws.region().to_owned(),
+        container_insights: false,
+    };
+    let cloud = Arc::new(aws);
+    let ctx = Arc::new(Context {
+        observer: Observer::start(Arc::clone(&cloud)),
+        cloud,
+        journal: publisher.clone(),
+        memory: Memory::new(remembered),
+        operator: config.name.clone(),
+        metrics,
+        now: Timestamp::now,
+    });
+    tracing::info!(
+        account = around.account,
+        region = around.region,
+        operator = config.name,
+        "Caught up; making passes"
+    );
+    Ok(Operator {
+        ctx,
+        publisher,
+        specs,
+        queue,
+        progress,
+        around,
+    })
+}
+
+async fn aws(config: &Config, metrics: &Metrics) -> Result<Aws, Error> {
+    let counted = metrics.clone();
+    let settings = AwsSettings {
+        region: config.region.clone(),
+        operator: config.name.clone(),
+        observer: Some(Arc::new(move |call| {
+            counted.called(call.service, call.operation, call.code)
+        })),
+    };
+    Aws::new(settings).await.map_err(Error::PrepareAws)
+}
+
+impl Operator {
+    async fn work(self, config: &Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut passes = JoinSet::new();
+        for _ in 0..config.concurrency {
+            let (ctx, specs, queue) = (Arc::clone(&self.ctx), self.specs.clone(), Arc::clone(&self.queue));
+            let progress = self.progress.clone();
+            passes.spawn(make_passes(ctx, specs, queue, progress));
+        }
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
+            lost = self.specs.ended() => Err(Error::Watch(lost)),
+            reason = self.publisher.fenced() => Err(Error::GiveWay(reason)),
+            never = self.go_round(config) => match never {},
+        };
+        self.queue.close();
+        tracing::info!("Finishing the passes in hand");
+        let finished = tokio::time::timeout(config.shutdown_timeout, async {
+            while passes.join_next().await.is_some() {}
+        });
+        if finished.await.is_err() {
+            tracing::warn!(after = ?config.shutdown_timeout, "Passes were abandoned; the next start completes them");
+        }
+        ended
+    }
+
+    /// Makes the rounds for ever.
+    async fn go_round(&self, config: &Config) -> std::convert::Infallible {
+        let mut queues = tokio::time::interval(config.queue_poll);
+        let mut slow = tokio::time::interval(config.resync);
+        queues.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = queues.tick() => {
+                    rounds::look_at_queues(&self.ctx, &self.queue, &self.around).await;
+                    let (due, running) = self.queue.depth();
+                    self.ctx.metrics.queue(due, running);
+                    self.progress.made(PASSES, true);
+                }
+                _ = slow.tick() => {
+                    let documents: BTreeSet<Name> = self.specs.names().into_iter().collect();
+                    rounds::look_for_orphans(&self.ctx, &config.clusters, &documents).await;
+                    rounds::end_old_statuses(&self.ctx, config.topics.audit_period).await;
+                }
+            }
+        }
+    }
+}
+
+/// Takes one name after the other until the queue is closed. A pass that panics fails alone and is made again.
+async fn make_passes<C: Cloud>(ctx: Arc<Context<C, Publisher>>, specs: Specs, queue: Arc<Queue>, progress: Progress) {
+    while let Some(name) = queue.next().await {
+        let started = Instant::now();
+        let wanted = specs.wanted(&name, ctx.memory.get(&name).state.as_ref());
+        let pass = {
+            let (ctx, name) = (Arc::clone(&ctx), name.clone());
+            tokio::spawn(async move { tokio::time::timeout(PASS_LIMIT, reconcile(&ctx, &name, &wanted)).await })
+        };
+        let next = match pass.await {
+            Ok(Ok(next)) => next,
+            Ok(Err(_)) => {
+                tracing::error!(connector = %name, limit = ?PASS_LIMIT, "Pass took too long");
+                ctx.metrics.pass_failed("timeout");
+                Next::Backoff
+            }
+            Err(panic) => {
+                tracing::error!(connector = %name, %panic, "Pass panicked");
+                ctx.metrics.pass_failed("panic");
+                Next::Backoff
+            }
+        };
+        ctx.metrics.pass_made(started.elapsed().as_secs_f64());
+        progress.made(PASSES, true);
+        queue.done(&name, next);
+    }
+}
