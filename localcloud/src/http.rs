@@ -32,6 +32,9 @@ pub use shared::{Clocks, SharedCloud};
 /// How often policies, alarms, deployments and timeouts are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long requests in hand may take once the front stops.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// What a caller without an account in its access key id belongs to.
 pub const DEFAULT_ACCOUNT: &str = "123456789012";
 
@@ -46,7 +49,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { account: DEFAULT_ACCOUNT.to_owned(), sqs_delay: Duration::ZERO }
+        Self {
+            account: DEFAULT_ACCOUNT.to_owned(),
+            sqs_delay: Duration::ZERO,
+        }
     }
 }
 
@@ -77,9 +83,15 @@ pub async fn serve(
         }
     });
     let stopping = CancellationToken::new();
-    let front = Arc::new(front::Front { cloud: cloud.clone(), options, stopping: stopping.clone() });
-    let router =
-        Router::new().route("/_localcloud/health", get(front::health)).fallback(front::answer).with_state(front);
+    let front = Arc::new(front::Front {
+        cloud: cloud.clone(),
+        options,
+        stopping: stopping.clone(),
+    });
+    let router = Router::new()
+        .route("/_localcloud/health", get(front::health))
+        .fallback(front::answer)
+        .with_state(front);
     let clockwork = tokio::spawn(keep_ticking(cloud, stopping.clone()));
     let stop = {
         let stopping = stopping.clone();
@@ -92,11 +104,22 @@ pub async fn serve(
         // Small answers must not wait for the acknowledgement of earlier ones; without the option they are late, not wrong.
         let _ = stream.set_nodelay(true);
     });
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
+    let served = tokio::select! {
+        served = serving => served,
+        // Whoever holds a connection open without finishing a request is not waited for any longer.
+        () = grace_over(&stopping) => Ok(()),
+    };
     stopping.cancel();
     // The clockwork only ends by the token, so there is no failure of its own to report.
     let _ = clockwork.await;
     served.map_err(Error::Serve)
+}
+
+/// Ends a while after the front began to stop.
+async fn grace_over(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// Lets the cloud do what it does by itself, and wakes long polls for messages that became visible by time.

@@ -76,7 +76,11 @@ pub struct Fault {
 impl Fault {
     /// Returns a fault of the caller's (HTTP 400).
     pub fn client(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), status: 400 }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            status: 400,
+        }
     }
 }
 
@@ -90,7 +94,10 @@ impl Scope {
 impl Call<'_> {
     /// Returns the refusal of an operation that the service does not have.
     pub fn unknown_operation(&self) -> Fault {
-        Fault::client("UnknownOperationException", format!("{} is not an operation of this service", self.operation))
+        Fault::client(
+            "UnknownOperationException",
+            format!("{} is not an operation of this service", self.operation),
+        )
     }
 }
 

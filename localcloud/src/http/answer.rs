@@ -39,12 +39,10 @@ pub fn failure(protocol: Protocol, api: Option<&Api>, fault: &Fault, request_id:
     let status = told.and_then(|told| told.http_status_code).unwrap_or(fault.status);
     let message_name = shape.map_or("message", message_name);
     let body = match protocol {
-        Protocol::Json10 | Protocol::Json11 => {
-            json!({"__type": fault.code, message_name: fault.message}).to_string().into_bytes()
-        }
-        Protocol::Cbor => {
-            cbor::encode_error(&format!("com.amazonaws#{}", fault.code), message_name, &fault.message)
-        }
+        Protocol::Json10 | Protocol::Json11 => json!({"__type": fault.code, message_name: fault.message})
+            .to_string()
+            .into_bytes(),
+        Protocol::Cbor => cbor::encode_error(&format!("com.amazonaws#{}", fault.code), message_name, &fault.message),
         Protocol::Query => xml::encode_error(api, query_code, &fault.message, status, request_id).into_bytes(),
     };
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -60,7 +58,11 @@ pub fn failure(protocol: Protocol, api: Option<&Api>, fault: &Fault, request_id:
 
 /// Returns how an error's shape spells the member for people: `message`, or `Message`.
 fn message_name(shape: &Shape) -> &str {
-    shape.members.keys().find(|name| name.eq_ignore_ascii_case("message")).map_or("message", String::as_str)
+    shape
+        .members
+        .keys()
+        .find(|name| name.eq_ignore_ascii_case("message"))
+        .map_or("message", String::as_str)
 }
 
 fn respond(protocol: Protocol, status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {

@@ -136,7 +136,9 @@ impl Api {
     /// # Panics
     /// When the embedded model names a shape that it does not have; a test walks all of them.
     pub fn shape(&self, name: &str) -> &Shape {
-        self.shapes.get(name).expect("a shape that the model names is in the model")
+        self.shapes
+            .get(name)
+            .expect("a shape that the model names is in the model")
     }
 
     /// Returns the shape called `name`, if the model has one; for errors, which the cloud model names freely.
@@ -214,12 +216,16 @@ mod tests {
         for service in SERVICES {
             let api = of(service);
             for operation in api.operations.values() {
-                operation.input.iter().chain(&operation.output).for_each(|name| drop(api.shape(name)));
+                for name in operation.input.iter().chain(&operation.output) {
+                    assert!(api.find_shape(name).is_some(), "{name}");
+                }
             }
             for shape in api.shapes.values() {
                 let sides = [&shape.member, &shape.key, &shape.value];
                 let named = shape.members.values().chain(sides.into_iter().flatten());
-                named.for_each(|member| drop(api.shape(&member.shape)));
+                for member in named {
+                    assert!(api.find_shape(&member.shape).is_some(), "{}", member.shape);
+                }
             }
         }
     }

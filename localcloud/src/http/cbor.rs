@@ -52,13 +52,17 @@ fn to_json(value: Cbor) -> Result<Value, String> {
 }
 
 fn integer_to_json(integer: i128) -> Result<Value, String> {
-    i64::try_from(integer).map(Value::from).map_err(|_| format!("{integer} is out of range"))
+    i64::try_from(integer)
+        .map(Value::from)
+        .map_err(|_| format!("{integer} is out of range"))
 }
 
 fn entries_to_json(entries: Vec<(Cbor, Cbor)>) -> Result<Value, String> {
     let mut members = Map::new();
     for (key, value) in entries {
-        let Cbor::Text(name) = key else { return Err("a member's name must be text".to_owned()) };
+        let Cbor::Text(name) = key else {
+            return Err("a member's name must be text".to_owned());
+        };
         if value != Cbor::Null {
             members.insert(name, to_json(value)?);
         }
@@ -78,14 +82,19 @@ fn to_cbor(api: &Api, shape: &Shape, value: &Value) -> Cbor {
         }
         (Kind::Map, Value::Object(entries)) => {
             let inner = shape.value.as_ref().map(|member| api.shape(&member.shape));
-            let pairs = entries.iter().filter_map(|(name, entry)| {
-                Some((Cbor::Text(name.clone()), to_cbor(api, inner?, entry)))
-            });
+            let pairs = entries
+                .iter()
+                .filter_map(|(name, entry)| Some((Cbor::Text(name.clone()), to_cbor(api, inner?, entry))));
             Cbor::Map(pairs.collect())
         }
         (Kind::List, Value::Array(items)) => {
             let inner = shape.member.as_ref().map(|member| api.shape(&member.shape));
-            Cbor::Array(items.iter().filter_map(|item| Some(to_cbor(api, inner?, item))).collect())
+            Cbor::Array(
+                items
+                    .iter()
+                    .filter_map(|item| Some(to_cbor(api, inner?, item)))
+                    .collect(),
+            )
         }
         (_, scalar) => scalar_to_cbor(shape.kind, scalar),
     }
@@ -139,13 +148,19 @@ mod tests {
         ]);
         let mut body = Vec::new();
         ciborium::into_writer(&value, &mut body).expect("a Vec takes whatever is written");
-        assert_eq!(decode(&body).expect("this is CBOR"), json!({"Timestamp": 1.5, "Data": "aGk="}));
+        assert_eq!(
+            decode(&body).expect("this is CBOR"),
+            json!({"Timestamp": 1.5, "Data": "aGk="})
+        );
     }
 
     #[test]
     fn what_is_no_number_is_refused() {
         let mut body = Vec::new();
         ciborium::into_writer(&f64::NAN, &mut body).expect("a Vec takes whatever is written");
-        assert_eq!(decode(&body).expect_err("NaN is refused").code, "SerializationException");
+        assert_eq!(
+            decode(&body).expect_err("NaN is refused").code,
+            "SerializationException"
+        );
     }
 }

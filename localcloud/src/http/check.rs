@@ -47,7 +47,11 @@ pub fn refusal(service: Service, violations: &[Violation]) -> Option<Fault> {
     let first = violations.first()?;
     let plural = if violations.len() == 1 { "" } else { "s" };
     let sentences: Vec<&str> = violations.iter().map(|violation| violation.message.as_str()).collect();
-    let message = format!("{} validation error{plural} detected: {}", violations.len(), sentences.join("; "));
+    let message = format!(
+        "{} validation error{plural} detected: {}",
+        violations.len(),
+        sentences.join("; ")
+    );
     Some(Fault::client(code(service, first), message))
 }
 
@@ -89,7 +93,11 @@ impl Checker<'_> {
             (Kind::Float | Kind::Double, Value::Number(number)) => {
                 self.check_range(shape, number.as_f64(), "value", path, value);
             }
-            _ => self.report(Rule::Type, path, format!("{} must be a {}", shown(value, path), type_name(shape.kind))),
+            _ => self.report(
+                Rule::Type,
+                path,
+                format!("{} must be a {}", shown(value, path), type_name(shape.kind)),
+            ),
         }
     }
 
@@ -104,11 +112,19 @@ impl Checker<'_> {
             let path = join(path, name);
             match shape.members.get(name) {
                 Some(known) => self.check(self.api.shape(&known.shape), member, &path),
-                None => self.report(Rule::Unknown, &path, format!("'{path}' is no parameter that localcloud models")),
+                None => self.report(
+                    Rule::Unknown,
+                    &path,
+                    format!("'{path}' is no parameter that localcloud models"),
+                ),
             }
         }
         if shape.union && members.len() != 1 {
-            self.report(Rule::Union, path, format!("'{path}' must have exactly one member, not {}", members.len()));
+            self.report(
+                Rule::Union,
+                path,
+                format!("'{path}' must have exactly one member, not {}", members.len()),
+            );
         }
     }
 
@@ -117,12 +133,18 @@ impl Checker<'_> {
         self.check_range(shape, Some(items.len() as f64), "length", path, &count);
         let Some(member) = &shape.member else { return };
         for (index, item) in items.iter().enumerate() {
-            self.check(self.api.shape(&member.shape), item, &format!("{path}.{}.member", index + 1));
+            self.check(
+                self.api.shape(&member.shape),
+                item,
+                &format!("{path}.{}.member", index + 1),
+            );
         }
     }
 
     fn check_map(&mut self, shape: &Shape, value: &Value, path: &str) {
-        let (Value::Object(entries), Some(key), Some(member)) = (value, &shape.key, &shape.value) else { return };
+        let (Value::Object(entries), Some(key), Some(member)) = (value, &shape.key, &shape.value) else {
+            return;
+        };
         let count = Value::from(entries.len());
         self.check_range(shape, Some(entries.len() as f64), "length", path, &count);
         for (name, entry) in entries {
@@ -138,7 +160,11 @@ impl Checker<'_> {
         self.check_range(shape, Some(text.chars().count() as f64), "length", path, &value);
         if !shape.allowed.is_empty() && !shape.allowed.iter().any(|allowed| allowed == text) {
             let allowed = shape.allowed.join(", ");
-            self.report(Rule::Enum, path, format!("{shown} must satisfy enum value set: [{allowed}]"));
+            self.report(
+                Rule::Enum,
+                path,
+                format!("{shown} must satisfy enum value set: [{allowed}]"),
+            );
         }
         if let Some(pattern) = shape.pattern.as_ref().filter(|pattern| !pattern.regex.is_match(text)) {
             let message = format!("{shown} must satisfy regular expression pattern: {}", pattern.text);
@@ -152,7 +178,11 @@ impl Checker<'_> {
                 let count = Value::from(bytes.len());
                 self.check_range(shape, Some(bytes.len() as f64), "length", path, &count);
             }
-            Err(_) => self.report(Rule::Type, path, format!("{} must be base64", shown(&Value::from(text), path))),
+            Err(_) => self.report(
+                Rule::Type,
+                path,
+                format!("{} must be base64", shown(&Value::from(text), path)),
+            ),
         }
     }
 
@@ -163,11 +193,19 @@ impl Checker<'_> {
             (_, Some(max)) if size > max => format!("less than or equal to {max}"),
             _ => return,
         };
-        self.report(Rule::Range, path, format!("{} must have {what} {side}", shown(value, path)));
+        self.report(
+            Rule::Range,
+            path,
+            format!("{} must have {what} {side}", shown(value, path)),
+        );
     }
 
     fn report(&mut self, rule: Rule, path: &str, message: String) {
-        self.found.push(Violation { path: path.to_owned(), rule, message });
+        self.found.push(Violation {
+            path: path.to_owned(),
+            rule,
+            message,
+        });
     }
 }
 
@@ -197,7 +235,11 @@ fn type_name(kind: Kind) -> &'static str {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +252,10 @@ mod tests {
 
     fn rules(service: Service, shape: &str, input: Value) -> Vec<(String, Rule)> {
         let found = violations(api::of(service), shape, &input);
-        found.into_iter().map(|violation| (violation.path, violation.rule)).collect()
+        found
+            .into_iter()
+            .map(|violation| (violation.path, violation.rule))
+            .collect()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,6 +15,9 @@ use crate::model::{Answer, Fault, Scope, Service};
 
 /// The most bytes of one body, packed or not: the 1 MiB of an SQS batch, with room for how JSON escapes it.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How long a request may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// What every request is answered with.
 pub(super) struct Front {
@@ -55,9 +59,14 @@ impl Front {
             Err(fault) => Err(fault),
         };
         match outcome {
-            Ok(output) => {
-                answer::success(protocol, request.api, &request.name, request.operation, output, request_id)
-            }
+            Ok(output) => answer::success(
+                protocol,
+                request.api,
+                &request.name,
+                request.operation,
+                output,
+                request_id,
+            ),
             Err(fault) => {
                 debug!(?service, operation = %request.name, code = %fault.code, message = %fault.message, "Refused");
                 answer::failure(protocol, Some(request.api), &fault, request_id)
@@ -86,7 +95,9 @@ impl Front {
             return wait::receive(&self.cloud, &self.stopping, scope, &request.input).await;
         }
         let key = &request.credential.access_key_id;
-        let answer = self.cloud.with(|cloud, now| cloud.handle_as(key, service, scope, &request.name, &request.input, now));
+        let answer = self
+            .cloud
+            .with(|cloud, now| cloud.handle_as(key, service, scope, &request.name, &request.input, now));
         if matches!(service, Service::Sqs | Service::Sns) {
             self.cloud.announce();
         }
@@ -95,11 +106,21 @@ impl Front {
 }
 
 async fn read_body(headers: &http::HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Fault> {
-    let bytes = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|error| Fault {
-        code: "RequestEntityTooLarge".to_owned(),
-        message: format!("could not read the body: {error}"),
-        status: StatusCode::PAYLOAD_TOO_LARGE.as_u16(),
-    })?;
+    let refused = |code: &str, status: StatusCode, why: String| Fault {
+        code: code.to_owned(),
+        message: format!("could not read the body: {why}"),
+        status: status.as_u16(),
+    };
+    let bytes = tokio::time::timeout(ARRIVAL, axum::body::to_bytes(body, BODY_LIMIT))
+        .await
+        .map_err(|late| refused("RequestTimeout", StatusCode::REQUEST_TIMEOUT, late.to_string()))?
+        .map_err(|error| {
+            refused(
+                "RequestEntityTooLarge",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                error.to_string(),
+            )
+        })?;
     match request::header(headers, "content-encoding") {
         Some("gzip") => gzip::unpack(&bytes, BODY_LIMIT).map_err(|why| Fault::client("SerializationException", why)),
         _ => Ok(bytes.to_vec()),

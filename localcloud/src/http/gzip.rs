@@ -30,7 +30,9 @@ mod tests {
     #[test]
     fn a_body_that_unpacks_to_too_much_is_refused() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(&[b'a'; 1000]).expect("a Vec takes whatever is written");
+        encoder
+            .write_all(&[b'a'; 1000])
+            .expect("a Vec takes whatever is written");
         let packed = encoder.finish().expect("a Vec takes whatever is written");
         assert_eq!(unpack(&packed, 1000).expect("it fits").len(), 1000);
         assert!(unpack(&packed, 999).is_err());

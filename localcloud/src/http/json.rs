@@ -44,6 +44,9 @@ mod tests {
     #[test]
     fn an_empty_body_has_no_members() {
         assert_eq!(decode(b"").expect("an empty body is an input"), json!({}));
-        assert_eq!(decode(b"{").expect_err("this is not JSON").code, "SerializationException");
+        assert_eq!(
+            decode(b"{").expect_err("this is not JSON").code,
+            "SerializationException"
+        );
     }
 }

@@ -45,7 +45,9 @@ impl Form {
 
 impl Node {
     fn insert(&mut self, path: &str, value: String) {
-        let leaf = path.split('.').fold(self, |node, part| node.children.entry(part.to_owned()).or_default());
+        let leaf = path
+            .split('.')
+            .fold(self, |node, part| node.children.entry(part.to_owned()).or_default());
         leaf.value = Some(value);
     }
 
@@ -61,7 +63,10 @@ impl Node {
     fn to_structure(&self, api: &Api, shape: &Shape) -> Value {
         let mut members = Map::new();
         for (wire_name, node) in &self.children {
-            let named = shape.members.iter().find(|(name, member)| wire_name_of(name, member) == wire_name);
+            let named = shape
+                .members
+                .iter()
+                .find(|(name, member)| wire_name_of(name, member) == wire_name);
             let (name, value) = match named {
                 Some((name, member)) => (name, node.to_value(api, api.shape(&member.shape))),
                 None => (wire_name, Value::String(node.value.clone().unwrap_or_default())),
@@ -72,20 +77,42 @@ impl Node {
     }
 
     fn to_list(&self, api: &Api, shape: &Shape) -> Value {
-        let Some(member) = &shape.member else { return Value::Null };
-        let holder = if shape.flattened { Some(self) } else { self.children.get(wire_name_of("member", member)) };
+        let Some(member) = &shape.member else {
+            return Value::Null;
+        };
+        let holder = if shape.flattened {
+            Some(self)
+        } else {
+            self.children.get(wire_name_of("member", member))
+        };
         let items = holder.map(Node::in_order).unwrap_or_default();
-        Value::Array(items.into_iter().map(|item| item.to_value(api, api.shape(&member.shape))).collect())
+        Value::Array(
+            items
+                .into_iter()
+                .map(|item| item.to_value(api, api.shape(&member.shape)))
+                .collect(),
+        )
     }
 
     fn to_map(&self, api: &Api, shape: &Shape) -> Value {
-        let (Some(key), Some(value)) = (&shape.key, &shape.value) else { return Value::Null };
-        let holder = if shape.flattened { Some(self) } else { self.children.get("entry") };
+        let (Some(key), Some(value)) = (&shape.key, &shape.value) else {
+            return Value::Null;
+        };
+        let holder = if shape.flattened {
+            Some(self)
+        } else {
+            self.children.get("entry")
+        };
         let mut entries = Map::new();
         for entry in holder.map(Node::in_order).unwrap_or_default() {
-            let name = entry.children.get(wire_name_of("key", key)).and_then(|node| node.value.clone());
+            let name = entry
+                .children
+                .get(wire_name_of("key", key))
+                .and_then(|node| node.value.clone());
             let node = entry.children.get(wire_name_of("value", value));
-            let (Some(name), Some(node)) = (name, node) else { continue };
+            let (Some(name), Some(node)) = (name, node) else {
+                continue;
+            };
             entries.insert(name, node.to_value(api, api.shape(&value.shape)));
         }
         Value::Object(entries)
@@ -93,8 +120,11 @@ impl Node {
 
     /// Returns the numbered children, by number.
     fn in_order(&self) -> Vec<&Node> {
-        let mut numbered: Vec<(u32, &Node)> =
-            self.children.iter().filter_map(|(name, node)| Some((name.parse().ok()?, node))).collect();
+        let mut numbered: Vec<(u32, &Node)> = self
+            .children
+            .iter()
+            .filter_map(|(name, node)| Some((name.parse().ok()?, node)))
+            .collect();
         numbered.sort_by_key(|(number, _)| *number);
         numbered.into_iter().map(|(_, node)| node).collect()
     }
@@ -148,10 +178,15 @@ mod tests {
 
     #[test]
     fn ten_comes_after_two() {
-        let items: String = (1..=10).map(|index| format!("&AlarmNames.member.{index}=n{index}")).collect();
+        let items: String = (1..=10)
+            .map(|index| format!("&AlarmNames.member.{index}=n{index}"))
+            .collect();
         let api = api::of(Service::CloudWatch);
         let input = Form::read(items.as_bytes()).decode(api, api.shape("DeleteAlarmsInput"));
-        assert_eq!((&input["AlarmNames"][1], &input["AlarmNames"][9]), (&json!("n2"), &json!("n10")));
+        assert_eq!(
+            (&input["AlarmNames"][1], &input["AlarmNames"][9]),
+            (&json!("n2"), &json!("n10"))
+        );
     }
 
     #[test]

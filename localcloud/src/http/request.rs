@@ -72,13 +72,19 @@ pub fn credential(headers: &HeaderMap) -> Result<Credential, Fault> {
     let scope = authorization.split("Credential=").nth(1).ok_or_else(missing)?;
     let scope = scope.split([',', ' ']).next().unwrap_or_default();
     let parts: Vec<&str> = scope.split('/').collect();
-    let [access_key_id, _date, region, service, "aws4_request"] = parts[..] else { return Err(missing()) };
+    let [access_key_id, _date, region, service, "aws4_request"] = parts[..] else {
+        return Err(missing());
+    };
     let service = api::service_signed_as(service).ok_or_else(|| {
         let known: Vec<&str> = api::SERVICES.into_iter().map(api::signing_name).collect();
         let message = format!("localcloud has no service {service}; it has {}", known.join(", "));
         Fault::client("UnknownOperationException", message)
     })?;
-    Ok(Credential { access_key_id: access_key_id.to_owned(), region: region.to_owned(), service })
+    Ok(Credential {
+        access_key_id: access_key_id.to_owned(),
+        region: region.to_owned(),
+        service,
+    })
 }
 
 /// Reads the operation and its input.
@@ -90,7 +96,11 @@ pub fn read(
     body: &[u8],
 ) -> Result<Request, Fault> {
     let api = api::of(credential.service);
-    let form = if protocol == Protocol::Query { Form::read(body) } else { Form::default() };
+    let form = if protocol == Protocol::Query {
+        Form::read(body)
+    } else {
+        Form::default()
+    };
     let name = match protocol {
         Protocol::Json10 | Protocol::Json11 => name_in_target(api, headers),
         Protocol::Cbor => name_in_path(api, path),
@@ -98,8 +108,13 @@ pub fn read(
     };
     let unknown = || {
         let service = api::signing_name(credential.service);
-        let what = header(headers, "x-amz-target").or(form.action.as_deref()).unwrap_or(path);
-        Fault::client("UnknownOperationException", format!("localcloud has no operation {what} of {service}"))
+        let what = header(headers, "x-amz-target")
+            .or(form.action.as_deref())
+            .unwrap_or(path);
+        Fault::client(
+            "UnknownOperationException",
+            format!("localcloud has no operation {what} of {service}"),
+        )
     };
     let name = name.ok_or_else(unknown)?;
     let operation = api.operations.get(&name).ok_or_else(unknown)?;
@@ -109,7 +124,13 @@ pub fn read(
         (Protocol::Query, Some(shape)) => form.decode(api, api.shape(shape)),
         (Protocol::Query, None) => Value::Object(Map::new()),
     };
-    Ok(Request { credential, api, name, operation, input })
+    Ok(Request {
+        credential,
+        api,
+        name,
+        operation,
+        input,
+    })
 }
 
 /// Returns the text of a header.
@@ -141,7 +162,10 @@ mod tests {
     use crate::model::Service;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| ((*name).parse().expect("a name"), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).parse().expect("a name"), HeaderValue::from_static(value)))
+            .collect()
     }
 
     const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=111122223333/20261121/eu-west-1/monitoring/aws4_request, \

@@ -18,13 +18,20 @@ pub struct Clocks {
 impl Clocks {
     /// Returns clocks that show the present, the fast one running `speed` times as fast as real time.
     pub fn new(speed: f64) -> Self {
-        Self { start: jiff::Timestamp::now().as_millisecond(), began: Instant::now(), speed }
+        Self {
+            start: jiff::Timestamp::now().as_millisecond(),
+            began: Instant::now(),
+            speed,
+        }
     }
 
     /// Reads both clocks.
     pub fn now(&self) -> Now {
         let elapsed = self.began.elapsed().as_secs_f64() * 1000.0;
-        Now { real: self.start + elapsed as Millis, fast: self.start + (elapsed * self.speed) as Millis }
+        Now {
+            real: self.start + elapsed as Millis,
+            fast: self.start + (elapsed * self.speed) as Millis,
+        }
     }
 }
 
@@ -42,7 +49,11 @@ struct Inner {
 impl SharedCloud {
     /// Shares `cloud`, which lives by `clocks`.
     pub fn new(cloud: Cloud, clocks: Clocks) -> Self {
-        Self(Arc::new(Inner { cloud: Mutex::new(cloud), clocks, changed: Notify::new() }))
+        Self(Arc::new(Inner {
+            cloud: Mutex::new(cloud),
+            clocks,
+            changed: Notify::new(),
+        }))
     }
 
     /// Runs `act` on the cloud, alone. It must not block.

@@ -30,9 +30,18 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let cloud = SharedCloud::new(Cloud::default(), Clocks::new(1.0));
         let stop = CancellationToken::new();
-        let served = serve(listener, cloud.clone(), Options::default(), stop.clone().cancelled_owned());
+        let served = serve(
+            listener,
+            cloud.clone(),
+            Options::default(),
+            stop.clone().cancelled_owned(),
+        );
         tokio::spawn(async move { served.await.unwrap() });
-        Self { address, cloud, _stop: stop.drop_guard() }
+        Self {
+            address,
+            cloud,
+            _stop: stop.drop_guard(),
+        }
     }
 
     async fn ask(&self, path: &str, key: &str, service: &str, headers: &[(&str, &str)], body: &[u8]) -> Answered {
@@ -44,7 +53,9 @@ impl Server {
             self.address,
             body.len()
         );
-        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        headers
+            .iter()
+            .for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
         head.push_str("\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(body).await.unwrap();
@@ -55,7 +66,8 @@ impl Server {
 
     async fn json(&self, key: &str, service: &str, target: &str, input: Value) -> Answered {
         let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
-        self.ask("/", key, service, &headers, input.to_string().as_bytes()).await
+        self.ask("/", key, service, &headers, input.to_string().as_bytes())
+            .await
     }
 
     async fn query(&self, key: &str, service: &str, form: &str) -> Answered {
@@ -72,7 +84,9 @@ impl Server {
     }
 
     async fn make_queue(&self, key: &str) -> String {
-        let made = self.json(key, "sqs", "AmazonSQS.CreateQueue", json!({"QueueName": "q"})).await;
+        let made = self
+            .json(key, "sqs", "AmazonSQS.CreateQueue", json!({"QueueName": "q"}))
+            .await;
         made.value()["QueueUrl"].as_str().unwrap().to_owned()
     }
 }
@@ -82,7 +96,11 @@ impl Answered {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Self { status, head, body: bytes[end + 4..].to_vec() }
+        Self {
+            status,
+            head,
+            body: bytes[end + 4..].to_vec(),
+        }
     }
 
     fn value(&self) -> Value {
@@ -100,7 +118,10 @@ impl Answered {
 
 fn map(members: &[(&str, ciborium::Value)]) -> ciborium::Value {
     ciborium::Value::Map(
-        members.iter().map(|(name, value)| (ciborium::Value::Text((*name).to_owned()), value.clone())).collect(),
+        members
+            .iter()
+            .map(|(name, value)| (ciborium::Value::Text((*name).to_owned()), value.clone()))
+            .collect(),
     )
 }
 
@@ -109,12 +130,22 @@ async fn json_goes_in_and_out_with_a_request_id() {
     let server = Server::start().await;
     let url = server.make_queue("k").await;
     assert_eq!(url, format!("http://{}/123456789012/q", server.address));
-    let sent = server.json("k", "sqs", "AmazonSQS.SendMessage", json!({"QueueUrl": url, "MessageBody": "hello"})).await;
+    let sent = server
+        .json(
+            "k",
+            "sqs",
+            "AmazonSQS.SendMessage",
+            json!({"QueueUrl": url, "MessageBody": "hello"}),
+        )
+        .await;
     assert_eq!(sent.value()["MD5OfMessageBody"], "5d41402abc4b2a76b9719d911017c592");
     assert!(sent.head.contains("x-amzn-requestid: "), "{}", sent.head);
     let missing = json!({"QueueUrl": format!("http://{}/123456789012/gone", server.address)});
     let refused = server.json("k", "sqs", "AmazonSQS.PurgeQueue", missing).await;
-    assert_eq!((refused.status, &refused.value()["__type"]), (400, &json!("QueueDoesNotExist")));
+    assert_eq!(
+        (refused.status, &refused.value()["__type"]),
+        (400, &json!("QueueDoesNotExist"))
+    );
     let header = "x-amzn-query-error: aws.simplequeueservice.nonexistentqueue;sender";
     assert!(refused.head.contains(header), "{}", refused.head);
 }
@@ -123,15 +154,26 @@ async fn json_goes_in_and_out_with_a_request_id() {
 async fn a_parameter_that_is_not_modelled_is_refused() {
     let server = Server::start().await;
     let input = json!({"SecretId": "n", "Colour": "red"});
-    let refused = server.json("k", "secretsmanager", "secretsmanager.DescribeSecret", input).await;
-    assert_eq!((refused.status, &refused.value()["__type"]), (400, &json!("ValidationException")));
-    assert!(refused.value()["message"].as_str().unwrap().contains("'Colour'"), "{}", refused.text());
+    let refused = server
+        .json("k", "secretsmanager", "secretsmanager.DescribeSecret", input)
+        .await;
+    assert_eq!(
+        (refused.status, &refused.value()["__type"]),
+        (400, &json!("ValidationException"))
+    );
+    assert!(
+        refused.value()["message"].as_str().unwrap().contains("'Colour'"),
+        "{}",
+        refused.text()
+    );
 }
 
 #[tokio::test]
 async fn query_goes_in_and_xml_comes_out() {
     let server = Server::start().await;
-    let made = server.query("k", "sns", "Action=CreateTopic&Version=2010-03-31&Name=t").await;
+    let made = server
+        .query("k", "sns", "Action=CreateTopic&Version=2010-03-31&Name=t")
+        .await;
     let arn = "<TopicArn>arn:aws:sns:eu-west-1:123456789012:t</TopicArn>";
     assert!(made.status == 200 && made.text().contains(arn), "{}", made.text());
     let missing = "Action=GetTopicAttributes&Version=2010-03-31&TopicArn=arn:aws:sns:eu-west-1:123456789012:gone";
@@ -150,25 +192,51 @@ async fn cbor_goes_in_and_out() {
         ("Value", Cbor::Float(1.5)),
         ("Timestamp", Cbor::Tag(1, Box::new(Cbor::Integer(at.into())))),
     ]);
-    let input = map(&[("Namespace", Cbor::Text("N".into())), ("MetricData", Cbor::Array(vec![datum]))]);
+    let input = map(&[
+        ("Namespace", Cbor::Text("N".into())),
+        ("MetricData", Cbor::Array(vec![datum])),
+    ]);
     let put = server.cbor("PutMetricData", &input).await;
     assert_eq!(put.status, 200, "{:?}", String::from_utf8_lossy(&put.body));
     assert!(put.head.contains("smithy-protocol: rpc-v2-cbor"), "{}", put.head);
-    let listed = server.cbor("ListMetrics", &map(&[("Namespace", Cbor::Text("N".into()))])).await;
-    assert!(format!("{:?}", listed.cbor()).contains("Text(\"A\")"), "{:?}", listed.cbor());
+    let listed = server
+        .cbor("ListMetrics", &map(&[("Namespace", Cbor::Text("N".into()))]))
+        .await;
+    assert!(
+        format!("{:?}", listed.cbor()).contains("Text(\"A\")"),
+        "{:?}",
+        listed.cbor()
+    );
     let refused = server.cbor("PutMetricData", &map(&[])).await;
     let code = "com.amazonaws#MissingRequiredParameterException";
-    assert!(refused.status == 400 && format!("{:?}", refused.cbor()).contains(code), "{:?}", refused.cbor());
-    assert!(refused.head.contains("x-amzn-query-error: missingparameter;sender"), "{}", refused.head);
+    assert!(
+        refused.status == 400 && format!("{:?}", refused.cbor()).contains(code),
+        "{:?}",
+        refused.cbor()
+    );
+    assert!(
+        refused.head.contains("x-amzn-query-error: missingparameter;sender"),
+        "{}",
+        refused.head
+    );
 }
 
 #[tokio::test]
 async fn accounts_are_worlds_apart_but_for_the_account_in_a_queue_url() {
     let server = Server::start().await;
     let url = server.make_queue("111122223333").await;
-    let listed = server.json("444455556666", "sqs", "AmazonSQS.ListQueues", json!({})).await;
+    let listed = server
+        .json("444455556666", "sqs", "AmazonSQS.ListQueues", json!({}))
+        .await;
     assert_eq!(listed.value(), json!({}));
-    let sent = server.json("444455556666", "sqs", "AmazonSQS.SendMessage", json!({"QueueUrl": url, "MessageBody": "m"})).await;
+    let sent = server
+        .json(
+            "444455556666",
+            "sqs",
+            "AmazonSQS.SendMessage",
+            json!({"QueueUrl": url, "MessageBody": "m"}),
+        )
+        .await;
     assert_eq!(sent.status, 200, "{}", sent.text());
 }
 
@@ -177,9 +245,22 @@ async fn an_assumed_role_acts_in_its_own_account() {
     let server = Server::start().await;
     let form = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=session&RoleArn=arn:aws:iam::999988887777:role/r";
     let text = server.query("k", "sts", form).await.text();
-    let key = text.split("<AccessKeyId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
-    let identity = server.query(&key, "sts", "Action=GetCallerIdentity&Version=2011-06-15").await.text();
-    assert!(identity.contains("arn:aws:sts::999988887777:assumed-role/r/session"), "{identity}");
+    let key = text
+        .split("<AccessKeyId>")
+        .nth(1)
+        .unwrap()
+        .split('<')
+        .next()
+        .unwrap()
+        .to_owned();
+    let identity = server
+        .query(&key, "sts", "Action=GetCallerIdentity&Version=2011-06-15")
+        .await
+        .text();
+    assert!(
+        identity.contains("arn:aws:sts::999988887777:assumed-role/r/session"),
+        "{identity}"
+    );
 }
 
 #[tokio::test]
@@ -190,7 +271,14 @@ async fn a_long_poll_is_answered_by_the_message_that_it_waits_for() {
     let send = async {
         // The poll is under way once it holds the announcement it waits on; a send before that is found at once as well.
         tokio::task::yield_now().await;
-        server.json("k", "sqs", "AmazonSQS.SendMessage", json!({"QueueUrl": url, "MessageBody": "m"})).await
+        server
+            .json(
+                "k",
+                "sqs",
+                "AmazonSQS.SendMessage",
+                json!({"QueueUrl": url, "MessageBody": "m"}),
+            )
+            .await
     };
     let (received, _) = tokio::join!(server.json("k", "sqs", "AmazonSQS.ReceiveMessage", input), send);
     assert_eq!(received.value()["Messages"][0]["Body"], "m");
@@ -200,10 +288,18 @@ async fn a_long_poll_is_answered_by_the_message_that_it_waits_for() {
 async fn an_unsigned_request_and_an_unknown_operation_are_refused() {
     let server = Server::start().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        .await
+        .unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(Answered::read(&bytes).status, 403);
-    let refused = server.json("k", "sqs", "AmazonSQS.StartMessageMoveTask", json!({})).await;
-    assert_eq!((refused.status, &refused.value()["__type"]), (400, &json!("UnknownOperationException")));
+    let refused = server
+        .json("k", "sqs", "AmazonSQS.StartMessageMoveTask", json!({}))
+        .await;
+    assert_eq!(
+        (refused.status, &refused.value()["__type"]),
+        (400, &json!("UnknownOperationException"))
+    );
 }

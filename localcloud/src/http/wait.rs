@@ -10,12 +10,7 @@ use crate::model::route::Received;
 use crate::model::{Answer, Scope};
 
 /// Receives messages; ends early with what there is when the front stops.
-pub(super) async fn receive(
-    cloud: &SharedCloud,
-    stopping: &CancellationToken,
-    scope: &Scope,
-    input: &Value,
-) -> Answer {
+pub(super) async fn receive(cloud: &SharedCloud, stopping: &CancellationToken, scope: &Scope, input: &Value) -> Answer {
     let since = cloud.now().real;
     loop {
         // Enabled before the look, so that a message that comes between look and wait still wakes it.

@@ -10,7 +10,10 @@ pub fn encode(api: &Api, name: &str, operation: &Operation, output: &Value, requ
     let namespace = api.metadata.xml_namespace.as_deref().unwrap_or_default();
     let mut xml = format!("<{name}Response xmlns=\"{namespace}\">");
     if let Some(shape) = &operation.output {
-        let wrapper = operation.result_wrapper.clone().unwrap_or_else(|| format!("{name}Result"));
+        let wrapper = operation
+            .result_wrapper
+            .clone()
+            .unwrap_or_else(|| format!("{name}Result"));
         xml.push_str(&format!("<{wrapper}>"));
         write_members(&mut xml, api, api.shape(shape), output);
         xml.push_str(&format!("</{wrapper}>"));
@@ -23,7 +26,9 @@ pub fn encode(api: &Api, name: &str, operation: &Operation, output: &Value, requ
 
 /// Writes an error.
 pub fn encode_error(api: Option<&Api>, code: &str, message: &str, status: u16, request_id: &str) -> String {
-    let namespace = api.and_then(|api| api.metadata.xml_namespace.as_deref()).unwrap_or_default();
+    let namespace = api
+        .and_then(|api| api.metadata.xml_namespace.as_deref())
+        .unwrap_or_default();
     let side = if status < 500 { "Sender" } else { "Receiver" };
     let (code, message) = (escape(code), escape(message));
     format!(
@@ -34,7 +39,9 @@ pub fn encode_error(api: Option<&Api>, code: &str, message: &str, status: u16, r
 
 fn write_members(xml: &mut String, api: &Api, shape: &Shape, value: &Value) {
     for (name, member) in &shape.members {
-        let Some(inner) = value.get(name).filter(|inner| !inner.is_null()) else { continue };
+        let Some(inner) = value.get(name).filter(|inner| !inner.is_null()) else {
+            continue;
+        };
         let wire_name = wire_name_of(name, member);
         let shape = api.shape(&member.shape);
         match shape.kind {
@@ -50,7 +57,10 @@ fn write_element(xml: &mut String, api: &Api, shape: &Shape, value: &Value, name
     match shape.kind {
         Kind::Structure => write_members(xml, api, shape, value),
         Kind::List => {
-            let item = shape.member.as_ref().map_or("member", |member| wire_name_of("member", member));
+            let item = shape
+                .member
+                .as_ref()
+                .map_or("member", |member| wire_name_of("member", member));
             write_items(xml, api, shape, value, item);
         }
         Kind::Map => write_entries(xml, api, shape, value, "entry"),
@@ -60,14 +70,18 @@ fn write_element(xml: &mut String, api: &Api, shape: &Shape, value: &Value, name
 }
 
 fn write_items(xml: &mut String, api: &Api, shape: &Shape, value: &Value, name: &str) {
-    let (Some(member), Value::Array(items)) = (&shape.member, value) else { return };
+    let (Some(member), Value::Array(items)) = (&shape.member, value) else {
+        return;
+    };
     for item in items {
         write_element(xml, api, api.shape(&member.shape), item, name);
     }
 }
 
 fn write_entries(xml: &mut String, api: &Api, shape: &Shape, value: &Value, name: &str) {
-    let (Some(key), Some(inner), Value::Object(entries)) = (&shape.key, &shape.value, value) else { return };
+    let (Some(key), Some(inner), Value::Object(entries)) = (&shape.key, &shape.value, value) else {
+        return;
+    };
     for (entry, value) in entries {
         let key_name = wire_name_of("key", key);
         xml.push_str(&format!("<{name}><{key_name}>{}</{key_name}>", escape(entry.as_str())));
@@ -90,7 +104,9 @@ fn scalar(kind: Kind, value: &Value) -> String {
 
 fn timestamp(seconds: f64) -> String {
     let milliseconds = (seconds * 1000.0).round() as i64;
-    jiff::Timestamp::from_millisecond(milliseconds).map(|at| format!("{at:.3}")).unwrap_or_default()
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .map(|at| format!("{at:.3}"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -119,12 +135,18 @@ mod tests {
         let api = api::of(Service::Sts);
         let output = json!({"Credentials": {"AccessKeyId": "A", "Expiration": 1_795_219_200.5}});
         let xml = encode(api, "AssumeRole", &api.operations["AssumeRole"], &output, "r-1");
-        assert!(xml.contains("<Expiration>2026-11-21T00:00:00.500Z</Expiration>"), "{xml}");
+        assert!(
+            xml.contains("<Expiration>2026-11-21T00:00:00.500Z</Expiration>"),
+            "{xml}"
+        );
     }
 
     #[test]
     fn an_error_says_whose_fault_it_is() {
         let xml = encode_error(Some(api::of(Service::Sts)), "AccessDenied", "no", 403, "r-1");
-        assert!(xml.contains("<Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message>"), "{xml}");
+        assert!(
+            xml.contains("<Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message>"),
+            "{xml}"
+        );
     }
 }

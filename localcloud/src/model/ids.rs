@@ -18,13 +18,17 @@ impl Ids {
     /// Returns an id of the form of a version 4 UUID.
     pub fn uuid(&mut self) -> String {
         let value = (u128::from(self.next()) << 64) | u128::from(self.next());
-        uuid::Builder::from_random_bytes(value.to_be_bytes()).into_uuid().to_string()
+        uuid::Builder::from_random_bytes(value.to_be_bytes())
+            .into_uuid()
+            .to_string()
     }
 
     /// Returns `length` characters out of `alphabet`.
     pub fn text(&mut self, length: usize, alphabet: &str) -> String {
         let letters: Vec<char> = alphabet.chars().collect();
-        (0..length).filter_map(|_| letters.get(self.next() as usize % letters.len().max(1))).collect()
+        (0..length)
+            .filter_map(|_| letters.get(self.next() as usize % letters.len().max(1)))
+            .collect()
     }
 
     /// Steps the splitmix64 generator.

@@ -24,7 +24,11 @@ pub fn flag(input: &Value, name: &str) -> Option<bool> {
 
 /// Returns the list at `name`; an absent list is empty.
 pub fn list<'a>(input: &'a Value, name: &str) -> &'a [Value] {
-    input.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    input
+        .get(name)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// Returns the texts of the list at `name`; an absent list is empty.

@@ -62,7 +62,8 @@ impl Secrets {
     /// Answers one call.
     pub fn handle(&mut self, call: &Call<'_>) -> Answer {
         let now = call.now.real;
-        self.secrets.retain(|_, secret| secret.deletion.is_none_or(|at| at > now));
+        self.secrets
+            .retain(|_, secret| secret.deletion.is_none_or(|at| at > now));
         match call.operation {
             "CreateSecret" => self.create(call),
             "GetSecretValue" => self.get(call),
@@ -106,9 +107,10 @@ impl Secrets {
         secret.check_not_deleted()?;
         let stage = input::text(call.input, "VersionStage");
         let found = match input::text(call.input, "VersionId") {
-            Some(id) => secret.versions.get_key_value(id).filter(|(_, version)| {
-                stage.is_none_or(|stage| version.stages.contains(stage))
-            }),
+            Some(id) => secret
+                .versions
+                .get_key_value(id)
+                .filter(|(_, version)| stage.is_none_or(|stage| version.stages.contains(stage))),
             None => secret.staged(stage.unwrap_or(CURRENT)),
         };
         let (id, version) = found.ok_or_else(|| {
@@ -126,7 +128,8 @@ impl Secrets {
 
     fn put(&mut self, call: &Call<'_>) -> Answer {
         let version_id = self.version_id(call);
-        let given = value(call.input)?.ok_or_else(|| parameter("You must provide either SecretString or SecretBinary."))?;
+        let given =
+            value(call.input)?.ok_or_else(|| parameter("You must provide either SecretString or SecretBinary."))?;
         let mut stages = input::texts(call.input, "VersionStages");
         if stages.is_empty() {
             stages.push(CURRENT);
@@ -146,18 +149,28 @@ impl Secrets {
         let forced = input::flag(call.input, "ForceDeleteWithoutRecovery").unwrap_or(false);
         let days = input::integer(call.input, "RecoveryWindowInDays");
         if forced && days.is_some() {
-            return Err(parameter("You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays."));
+            return Err(parameter(
+                "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
+            ));
         }
         if days.is_some_and(|days| !(7..=30).contains(&days)) {
-            return Err(parameter("The RecoveryWindowInDays value must be between 7 and 30 days (inclusive)."));
+            return Err(parameter(
+                "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
+            ));
         }
         let secret = self.find(call)?;
         secret.check_not_deleted()?;
-        let wait = if forced { 0 } else { days.unwrap_or(RECOVERY_DAYS) * 86_400_000 };
+        let wait = if forced {
+            0
+        } else {
+            days.unwrap_or(RECOVERY_DAYS) * 86_400_000
+        };
         let at = call.now.real + wait;
         secret.deletion = Some(at);
-        let (name, answer) =
-            (secret.name.clone(), json!({"ARN": secret.arn, "Name": secret.name, "DeletionDate": seconds(at)}));
+        let (name, answer) = (
+            secret.name.clone(),
+            json!({"ARN": secret.arn, "Name": secret.name, "DeletionDate": seconds(at)}),
+        );
         if forced {
             self.secrets.remove(&name);
         }
@@ -191,7 +204,14 @@ impl Secret {
         }
         stages.iter().for_each(|stage| self.unstage(stage));
         let stages = stages.iter().map(|stage| (*stage).to_owned()).collect();
-        self.versions.insert(id.clone(), Version { value, stages, created: now });
+        self.versions.insert(
+            id.clone(),
+            Version {
+                value,
+                stages,
+                created: now,
+            },
+        );
         // A version without a stage is deprecated, and AWS takes it away in its own time: here at once.
         self.versions.retain(|_, version| !version.stages.is_empty());
         self.changed = now;
@@ -204,7 +224,9 @@ impl Secret {
     }
 
     fn unstage(&mut self, stage: &str) {
-        self.versions.values_mut().for_each(|version| drop(version.stages.remove(stage)));
+        for version in self.versions.values_mut() {
+            version.stages.remove(stage);
+        }
     }
 
     fn staged(&self, stage: &str) -> Option<(&String, &Version)> {
@@ -222,19 +244,26 @@ impl Secret {
     /// Answers a CreateSecret of a name that is taken: well only when it repeats the one that made it.
     fn check_same(&self, version_id: &str, value: Option<&SecretValue>) -> Answer {
         if self.deletion.is_some() {
-            let message = "You can't create this secret because a secret with this name is already scheduled for deletion.";
+            let message =
+                "You can't create this secret because a secret with this name is already scheduled for deletion.";
             return Err(Fault::client("InvalidRequestException", message));
         }
         let same = self.versions.get(version_id).map(|version| &version.value);
         if same.is_some() && same == value {
             return Ok(self.stored(version_id));
         }
-        Err(exists(&format!("The operation failed because the secret {} already exists.", self.name)))
+        Err(exists(&format!(
+            "The operation failed because the secret {} already exists.",
+            self.name
+        )))
     }
 
     fn described(&self) -> Value {
-        let stages: Map<String, Value> =
-            self.versions.iter().map(|(id, version)| (id.clone(), json!(version.stages))).collect();
+        let stages: Map<String, Value> = self
+            .versions
+            .iter()
+            .map(|(id, version)| (id.clone(), json!(version.stages)))
+            .collect();
         json!({
             "ARN": self.arn,
             "Name": self.name,
@@ -250,19 +279,28 @@ impl Secret {
 
 fn value(input: &Value) -> Result<Option<SecretValue>, Fault> {
     let read = |member: &'static str| {
-        input::text(input, member).map(|text| SecretValue { member, text: text.to_owned() })
+        input::text(input, member).map(|text| SecretValue {
+            member,
+            text: text.to_owned(),
+        })
     };
     match (read("SecretString"), read("SecretBinary")) {
-        (Some(_), Some(_)) => Err(parameter("You can't specify both a binary secret value and a string secret value.")),
+        (Some(_), Some(_)) => Err(parameter(
+            "You can't specify both a binary secret value and a string secret value.",
+        )),
         (string, binary) => Ok(string.or(binary)),
     }
 }
 
 fn check_name(name: &str) -> Result<(), Fault> {
-    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte)) {
+    if name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte))
+    {
         return Ok(());
     }
-    let message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
+    let message =
+        "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
     Err(Fault::client("ValidationException", message))
 }
 
@@ -291,18 +329,37 @@ mod tests {
     use crate::model::{Answer, Call, Now, Scope};
 
     fn call(secrets: &mut Secrets, operation: &str, input: Value) -> Answer {
-        let scope = Scope { account: "111122223333".into(), region: "eu-west-1".into() };
-        secrets.handle(&Call { scope: &scope, operation, input: &input, now: Now { real: 5_000, fast: 5_000 } })
+        let scope = Scope {
+            account: "111122223333".into(),
+            region: "eu-west-1".into(),
+        };
+        secrets.handle(&Call {
+            scope: &scope,
+            operation,
+            input: &input,
+            now: Now {
+                real: 5_000,
+                fast: 5_000,
+            },
+        })
     }
 
     #[test]
     fn a_secret_is_found_by_name_arn_and_partial_arn() {
         let mut secrets = Secrets::default();
-        let made = call(&mut secrets, "CreateSecret", json!({"Name": "kafka/user", "SecretString": "s"})).unwrap();
+        let made = call(
+            &mut secrets,
+            "CreateSecret",
+            json!({"Name": "kafka/user", "SecretString": "s"}),
+        )
+        .unwrap();
         let arn = made["ARN"].as_str().unwrap();
         for id in ["kafka/user", arn, &arn[..arn.len() - 7]] {
             let found = call(&mut secrets, "GetSecretValue", json!({"SecretId": id})).unwrap();
-            assert_eq!((&found["SecretString"], &found["VersionStages"]), (&json!("s"), &json!(["AWSCURRENT"])));
+            assert_eq!(
+                (&found["SecretString"], &found["VersionStages"]),
+                (&json!("s"), &json!(["AWSCURRENT"]))
+            );
         }
         let missing = call(&mut secrets, "GetSecretValue", json!({"SecretId": "kafka"})).unwrap_err();
         assert_eq!(missing.code, "ResourceNotFoundException");
@@ -311,12 +368,28 @@ mod tests {
     #[test]
     fn a_new_value_becomes_current_and_the_old_one_previous() {
         let mut secrets = Secrets::default();
-        call(&mut secrets, "CreateSecret", json!({"Name": "n", "SecretString": "one"})).unwrap();
+        call(
+            &mut secrets,
+            "CreateSecret",
+            json!({"Name": "n", "SecretString": "one"}),
+        )
+        .unwrap();
         for value in ["two", "three"] {
-            call(&mut secrets, "PutSecretValue", json!({"SecretId": "n", "SecretString": value})).unwrap();
+            call(
+                &mut secrets,
+                "PutSecretValue",
+                json!({"SecretId": "n", "SecretString": value}),
+            )
+            .unwrap();
         }
         let staged = |secrets: &mut Secrets, stage: &str| {
-            call(secrets, "GetSecretValue", json!({"SecretId": "n", "VersionStage": stage})).unwrap()["SecretString"].clone()
+            call(
+                secrets,
+                "GetSecretValue",
+                json!({"SecretId": "n", "VersionStage": stage}),
+            )
+            .unwrap()["SecretString"]
+                .clone()
         };
         assert_eq!(staged(&mut secrets, "AWSCURRENT"), "three");
         assert_eq!(staged(&mut secrets, "AWSPREVIOUS"), "two");
@@ -343,14 +416,24 @@ mod tests {
         let taken = call(&mut secrets, "CreateSecret", json!({"Name": "n"})).unwrap_err();
         assert_eq!(taken.code, "InvalidRequestException");
         call(&mut secrets, "CreateSecret", json!({"Name": "m", "SecretString": "s"})).unwrap();
-        call(&mut secrets, "DeleteSecret", json!({"SecretId": "m", "ForceDeleteWithoutRecovery": true})).unwrap();
+        call(
+            &mut secrets,
+            "DeleteSecret",
+            json!({"SecretId": "m", "ForceDeleteWithoutRecovery": true}),
+        )
+        .unwrap();
         assert!(call(&mut secrets, "CreateSecret", json!({"Name": "m"})).is_ok());
     }
 
     #[test]
     fn a_value_never_shows_in_debug_output() {
         let mut secrets = Secrets::default();
-        call(&mut secrets, "CreateSecret", json!({"Name": "n", "SecretString": "hunter2"})).unwrap();
+        call(
+            &mut secrets,
+            "CreateSecret",
+            json!({"Name": "n", "SecretString": "hunter2"}),
+        )
+        .unwrap();
         assert!(!format!("{secrets:?}").contains("hunter2"));
     }
 }

@@ -100,9 +100,10 @@ impl Sns {
         let name = input::required(call.input, "Name");
         let arn = call.scope.arn("sns", name);
         let topic = Topic::new(name, &arn, call.scope, call.input)?;
-        match self.topics.get(&arn) {
-            Some(existing) => existing.check_same(&topic)?,
-            None => drop(self.topics.insert(arn.clone(), topic)),
+        if let Some(existing) = self.topics.get(&arn) {
+            existing.check_same(&topic)?;
+        } else {
+            self.topics.insert(arn.clone(), topic);
         }
         Ok(json!({"TopicArn": arn}))
     }
@@ -111,7 +112,8 @@ impl Sns {
         let arn = input::required(call.input, "TopicArn");
         // Deleting a topic that is gone succeeds, as on AWS; its subscriptions stay without it there, and go with it here.
         self.topics.remove(arn);
-        self.subscriptions.retain(|_, subscription| subscription.topic_arn != arn);
+        self.subscriptions
+            .retain(|_, subscription| subscription.topic_arn != arn);
         Ok(json!({}))
     }
 
@@ -122,7 +124,11 @@ impl Sns {
 
     fn attributes(&mut self, call: &Call<'_>) -> Answer {
         let arn = input::required(call.input, "TopicArn");
-        let subscribed = self.subscriptions.values().filter(|subscription| subscription.topic_arn == arn).count();
+        let subscribed = self
+            .subscriptions
+            .values()
+            .filter(|subscription| subscription.topic_arn == arn)
+            .count();
         Ok(json!({"Attributes": self.topic(arn)?.printed(subscribed)}))
     }
 
@@ -137,7 +143,10 @@ impl Sns {
         let topic_arn = input::required(call.input, "TopicArn").to_owned();
         let fifo = self.topic(&topic_arn)?.fifo;
         let subscription = Subscription::new(call, &topic_arn, fifo, &mut self.ids)?;
-        let same = self.subscriptions.values().find(|other| other.is_for(&topic_arn, &subscription.endpoint));
+        let same = self
+            .subscriptions
+            .values()
+            .find(|other| other.is_for(&topic_arn, &subscription.endpoint));
         let arn = match same {
             Some(existing) => {
                 existing.check_same(&subscription)?;
@@ -153,7 +162,8 @@ impl Sns {
     }
 
     fn unsubscribe(&mut self, call: &Call<'_>) -> Answer {
-        self.subscriptions.remove(input::required(call.input, "SubscriptionArn"));
+        self.subscriptions
+            .remove(input::required(call.input, "SubscriptionArn"));
         Ok(json!({}))
     }
 
@@ -161,8 +171,15 @@ impl Sns {
         if let Some(arn) = topic_arn {
             self.topic(arn)?;
         }
-        let chosen = self.subscriptions.iter().filter(|(_, one)| topic_arn.is_none_or(|arn| one.topic_arn == arn));
-        Ok(page(call.input, "Subscriptions", chosen.map(|(arn, one)| (arn, one.printed()))))
+        let chosen = self
+            .subscriptions
+            .iter()
+            .filter(|(_, one)| topic_arn.is_none_or(|arn| one.topic_arn == arn));
+        Ok(page(
+            call.input,
+            "Subscriptions",
+            chosen.map(|(arn, one)| (arn, one.printed())),
+        ))
     }
 
     fn answer_publish(&mut self, call: &Call<'_>) -> Answer {
@@ -174,7 +191,8 @@ impl Sns {
             group_id: text("MessageGroupId"),
             dedup_id: text("MessageDeduplicationId"),
         };
-        let arn = text("TopicArn").ok_or_else(|| invalid("TopicArn is required: localcloud publishes to topics only"))?;
+        let arn =
+            text("TopicArn").ok_or_else(|| invalid("TopicArn is required: localcloud publishes to topics only"))?;
         let fifo = self.topic(&arn)?.fifo;
         let sent = self.send_out(&arn, publication, call.now.real)?;
         let number = fifo.then_some(sent.sequence_number);
@@ -190,12 +208,28 @@ impl Sns {
             return Ok(sent);
         }
         let dedup_id = topic.dedup_id(&publication)?;
-        let envelope = Envelope { topic_arn, message_id: &sent.message_id, publication: &publication, now };
-        let subscribed = self.subscriptions.values().filter(|subscription| subscription.topic_arn == topic_arn);
+        let envelope = Envelope {
+            topic_arn,
+            message_id: &sent.message_id,
+            publication: &publication,
+            now,
+        };
+        let subscribed = self
+            .subscriptions
+            .values()
+            .filter(|subscription| subscription.topic_arn == topic_arn);
         self.outbox.extend(subscribed.filter_map(|subscription| {
             let mut send = envelope.to_send(subscription);
-            send.dedup_id = if subscription.queue.ends_with(".fifo") { dedup_id.clone() } else { None };
-            Some(Delivery { scope: subscription.scope.clone()?, queue: subscription.queue.clone(), send })
+            send.dedup_id = if subscription.queue.ends_with(".fifo") {
+                dedup_id.clone()
+            } else {
+                None
+            };
+            Some(Delivery {
+                scope: subscription.scope.clone()?,
+                queue: subscription.queue.clone(),
+                send,
+            })
         }));
         Ok(sent)
     }
@@ -223,7 +257,8 @@ impl Publication {
             return Err(invalid("Message too long"));
         }
         let subject = self.subject.as_deref().unwrap_or("-");
-        let bad_subject = subject.is_empty() || subject.chars().count() > MOST_SUBJECT || subject.contains(['\n', '\r']);
+        let bad_subject =
+            subject.is_empty() || subject.chars().count() > MOST_SUBJECT || subject.contains(['\n', '\r']);
         if bad_subject {
             return Err(invalid("Subject: 1 to 100 characters, without line breaks"));
         }
@@ -236,7 +271,10 @@ fn page<'a>(input: &Value, name: &str, all: impl Iterator<Item = (&'a String, Va
     let after = input::text(input, "NextToken").unwrap_or_default();
     let mut rest = all.filter(|(key, _)| key.as_str() > after);
     let page: Vec<(&String, Value)> = rest.by_ref().take(PAGE).collect();
-    let token = page.last().map(|(key, _)| (*key).clone()).filter(|_| rest.next().is_some());
+    let token = page
+        .last()
+        .map(|(key, _)| (*key).clone())
+        .filter(|_| rest.next().is_some());
     let items: Vec<Value> = page.into_iter().map(|(_, item)| item).collect();
     json!({name: items, "NextToken": token})
 }
@@ -246,7 +284,11 @@ fn invalid(why: &str) -> Fault {
 }
 
 fn not_found() -> Fault {
-    Fault { code: "NotFoundException".to_owned(), message: "Topic does not exist".to_owned(), status: 404 }
+    Fault {
+        code: "NotFoundException".to_owned(),
+        message: "Topic does not exist".to_owned(),
+        status: 404,
+    }
 }
 
 #[cfg(test)]

@@ -83,17 +83,28 @@ impl Sqs {
         let patience = input::integer(input, "WaitTimeSeconds").unwrap_or(queue.attributes.receive_wait) * 1000;
         let deadline = since + patience.clamp(0, attributes::MAX_WAIT * 1000);
         queue.store.settle(now.real, queue.attributes.retention);
-        if queue.store.has_receivable() || now.real >= deadline {
+        let attempt = input::text(input, "ReceiveRequestAttemptId");
+        let repeated = attempt.is_some_and(|id| queue.given_before(id, now.real).is_some());
+        if repeated || queue.store.has_receivable() || now.real >= deadline {
             return None;
         }
-        let next = queue.store.next_event().unwrap_or(deadline).clamp(now.real + 1, deadline);
+        let next = queue
+            .store
+            .next_event()
+            .unwrap_or(deadline)
+            .clamp(now.real + 1, deadline);
         u64::try_from(next - now.real).ok()
     }
 
     /// Puts a message into a queue, as a topic does; nothing happens when the queue is gone or refuses it.
     pub fn deliver(&mut self, queue_name: &str, message: &Send, now: Now) {
-        let Some(queue) = self.queues.get_mut(queue_name) else { return };
-        let allowed = message.topic_arn.as_deref().is_none_or(|topic| policy::allows(&queue.attributes, topic));
+        let Some(queue) = self.queues.get_mut(queue_name) else {
+            return;
+        };
+        let allowed = message
+            .topic_arn
+            .as_deref()
+            .is_none_or(|topic| policy::allows(&queue.attributes, topic));
         if allowed {
             // A topic has nobody to tell when a queue refuses a message; AWS counts it as a failed notification.
             let _ = queue.send(message, &mut self.ids, now.real);
@@ -102,18 +113,26 @@ impl Sqs {
 
     /// Returns what CloudWatch would be told about each queue, by name.
     pub fn gauges(&mut self, now: Now) -> Vec<(String, QueueGauges)> {
-        self.queues.iter_mut().map(|(name, queue)| (name.clone(), queue.gauges(now.real))).collect()
+        self.queues
+            .iter_mut()
+            .map(|(name, queue)| (name.clone(), queue.gauges(now.real)))
+            .collect()
     }
 
     /// Returns what happened at each queue since the last call of this, by name.
     pub fn take_counters(&mut self) -> Vec<(String, QueueCounters)> {
-        self.queues.iter_mut().map(|(name, queue)| (name.clone(), std::mem::take(&mut queue.counters))).collect()
+        self.queues
+            .iter_mut()
+            .map(|(name, queue)| (name.clone(), std::mem::take(&mut queue.counters)))
+            .collect()
     }
 
     /// Returns the queue that a call names.
     fn named(&mut self, call: &Call<'_>) -> Result<&mut Queue, Fault> {
         let url = input::required(call.input, "QueueUrl");
-        queue_name(url).and_then(|name| self.queues.get_mut(name)).ok_or_else(no_queue)
+        queue_name(url)
+            .and_then(|name| self.queues.get_mut(name))
+            .ok_or_else(no_queue)
     }
 
     fn create(&mut self, call: &Call<'_>) -> Answer {
@@ -136,7 +155,8 @@ impl Sqs {
     fn check_name_rested(&mut self, name: &str, now: Millis) -> Result<(), Fault> {
         self.deleted.retain(|_, at| now - *at < NAME_REST);
         if self.deleted.contains_key(name) {
-            let message = "You must wait 60 seconds after deleting a queue before you can create another with the same name.";
+            let message =
+                "You must wait 60 seconds after deleting a queue before you can create another with the same name.";
             return Err(Fault::client("QueueDeletedRecently", message));
         }
         Ok(())
@@ -146,7 +166,10 @@ impl Sqs {
         let prefix = input::text(call.input, "QueueNamePrefix").unwrap_or_default();
         let names = self.queues.keys().filter(|name| name.starts_with(prefix));
         let mut page = self.page(call, names.collect())?;
-        if let Some(urls) = page.remove("urls").filter(|urls| urls.as_array().is_some_and(|urls| !urls.is_empty())) {
+        if let Some(urls) = page
+            .remove("urls")
+            .filter(|urls| urls.as_array().is_some_and(|urls| !urls.is_empty()))
+        {
             page.insert("QueueUrls".to_owned(), urls);
         }
         Ok(Value::Object(page))
@@ -154,7 +177,10 @@ impl Sqs {
 
     fn dead_letter_sources(&mut self, call: &Call<'_>) -> Answer {
         let target = self.named(call)?.arn.clone();
-        let names = self.queues.iter().filter(|(_, queue)| queue.attributes.dead_letter_arn() == Some(&target));
+        let names = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| queue.attributes.dead_letter_arn() == Some(&target));
         let mut page = self.page(call, names.map(|(name, _)| name).collect())?;
         if let Some(urls) = page.remove("urls") {
             page.insert("queueUrls".to_owned(), urls);
@@ -166,14 +192,19 @@ impl Sqs {
     fn page(&self, call: &Call<'_>, names: Vec<&String>) -> Result<Map<String, Value>, Fault> {
         let size = input::integer(call.input, "MaxResults");
         if size.is_some_and(|size| !(1..=1000).contains(&size)) {
-            return Err(invalid("Value for parameter MaxResults is invalid. Reason: Must be between 1 and 1000."));
+            return Err(invalid(
+                "Value for parameter MaxResults is invalid. Reason: Must be between 1 and 1000.",
+            ));
         }
         let after = input::text(call.input, "NextToken").unwrap_or_default();
         let mut rest = names.into_iter().filter(|name| name.as_str() > after);
         let limit = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(PAGE);
         let page: Vec<&String> = rest.by_ref().take(limit).collect();
-        let urls: Vec<&str> =
-            page.iter().filter_map(|name| self.queues.get(*name)).map(|queue| queue.url.as_str()).collect();
+        let urls: Vec<&str> = page
+            .iter()
+            .filter_map(|name| self.queues.get(*name))
+            .map(|queue| queue.url.as_str())
+            .collect();
         let mut answer = Map::new();
         answer.insert("urls".to_owned(), json!(urls));
         // Without MaxResults AWS gives the first thousand and no token.
@@ -184,7 +215,10 @@ impl Sqs {
     }
 
     fn url(&self, call: &Call<'_>) -> Answer {
-        let queue = self.queues.get(input::required(call.input, "QueueName")).ok_or_else(no_queue)?;
+        let queue = self
+            .queues
+            .get(input::required(call.input, "QueueName"))
+            .ok_or_else(no_queue)?;
         Ok(json!({"QueueUrl": queue.url}))
     }
 
@@ -199,7 +233,11 @@ impl Sqs {
         let wanted = input::texts(call.input, "AttributeNames");
         let queue = self.named(call)?;
         let attributes = queue.printed(&wanted, call.now.real);
-        Ok(if attributes.is_empty() { json!({}) } else { json!({"Attributes": attributes}) })
+        Ok(if attributes.is_empty() {
+            json!({})
+        } else {
+            json!({"Attributes": attributes})
+        })
     }
 
     fn set_attributes(&mut self, call: &Call<'_>) -> Answer {

@@ -48,7 +48,11 @@ impl Sts {
         if let Some(session) = self.sessions.get(access_key_id) {
             if session.until <= now.real {
                 let message = "The security token included in the request is expired";
-                return Err(Fault { code: "ExpiredTokenException".to_owned(), message: message.to_owned(), status: 403 });
+                return Err(Fault {
+                    code: "ExpiredTokenException".to_owned(),
+                    message: message.to_owned(),
+                    status: 403,
+                });
             }
             return Ok(Some(session.account.clone()));
         }
@@ -67,7 +71,10 @@ impl Sts {
         let role_arn = input::required(call.input, "RoleArn");
         let name = input::required(call.input, "RoleSessionName");
         let (account, role) = role_in(role_arn).ok_or_else(|| {
-            Fault::client("ValidationError", format!("{role_arn} is invalid: arn:aws:iam::<account>:role/<name> is wanted"))
+            Fault::client(
+                "ValidationError",
+                format!("{role_arn} is invalid: arn:aws:iam::<account>:role/<name> is wanted"),
+            )
         })?;
         self.check_external_id(role_arn, input::text(call.input, "ExternalId"))?;
         let now = call.now.real;
@@ -85,7 +92,15 @@ impl Sts {
             },
             "AssumedRoleUser": {"AssumedRoleId": user_id, "Arn": arn},
         });
-        self.sessions.insert(key, Session { account, arn, user_id, until });
+        self.sessions.insert(
+            key,
+            Session {
+                account,
+                arn,
+                user_id,
+                until,
+            },
+        );
         Ok(answer)
     }
 
@@ -95,7 +110,11 @@ impl Sts {
             return Ok(());
         }
         let message = format!("not authorized to perform: sts:AssumeRole on resource: {role_arn}");
-        Err(Fault { code: "AccessDenied".to_owned(), message, status: 403 })
+        Err(Fault {
+            code: "AccessDenied".to_owned(),
+            message,
+            status: 403,
+        })
     }
 }
 
@@ -120,13 +139,27 @@ mod tests {
     const ROLE: &str = "arn:aws:iam::999988887777:role/path/reader";
 
     fn call(sts: &mut Sts, operation: &str, key: &str, input: &Value, real: i64) -> Answer {
-        let scope = Scope { account: "111122223333".into(), region: "eu-west-1".into() };
-        sts.handle(&Call { scope: &scope, operation, input, now: Now { real, fast: real } }, key)
+        let scope = Scope {
+            account: "111122223333".into(),
+            region: "eu-west-1".into(),
+        };
+        sts.handle(
+            &Call {
+                scope: &scope,
+                operation,
+                input,
+                now: Now { real, fast: real },
+            },
+            key,
+        )
     }
 
     fn assume(sts: &mut Sts, extra: Value) -> Answer {
         let mut input = json!({"RoleArn": ROLE, "RoleSessionName": "s"});
-        input.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
+        input
+            .as_object_mut()
+            .expect("an object")
+            .extend(extra.as_object().expect("an object").clone());
         call(sts, "AssumeRole", "", &input, 1_000)
     }
 
@@ -137,7 +170,10 @@ mod tests {
         let key = output["Credentials"]["AccessKeyId"].as_str().expect("a key").to_owned();
         let at = |real| Now { real, fast: real };
         assert_eq!(sts.account_of(&key, at(2_000)), Ok(Some("999988887777".into())));
-        assert_eq!(sts.account_of(&key, at(901_000)).expect_err("it is over").code, "ExpiredTokenException");
+        assert_eq!(
+            sts.account_of(&key, at(901_000)).expect_err("it is over").code,
+            "ExpiredTokenException"
+        );
         let identity = call(&mut sts, "GetCallerIdentity", &key, &json!({}), 2_000).expect("anyone may ask");
         assert_eq!(identity["Arn"], "arn:aws:sts::999988887777:assumed-role/reader/s");
     }
@@ -153,8 +189,16 @@ mod tests {
     fn a_role_may_insist_on_its_external_id() {
         let mut sts = Sts::default();
         sts.external_ids.insert(ROLE.into(), "x-1".into());
-        assert_eq!(assume(&mut sts, json!({})).expect_err("it is missing").code, "AccessDenied");
-        assert_eq!(assume(&mut sts, json!({"ExternalId": "x-2"})).expect_err("it is another").status, 403);
+        assert_eq!(
+            assume(&mut sts, json!({})).expect_err("it is missing").code,
+            "AccessDenied"
+        );
+        assert_eq!(
+            assume(&mut sts, json!({"ExternalId": "x-2"}))
+                .expect_err("it is another")
+                .status,
+            403
+        );
         assert!(assume(&mut sts, json!({"ExternalId": "x-1"})).is_ok());
     }
 }

@@ -53,14 +53,18 @@ impl Envelope<'_> {
             body,
             attributes,
             group_id: publication.group_id.clone(),
-            sender: scope_of_arn(self.topic_arn).map(|scope| scope.account).unwrap_or_default(),
+            sender: scope_of_arn(self.topic_arn)
+                .map(|scope| scope.account)
+                .unwrap_or_default(),
             topic_arn: Some(self.topic_arn.to_owned()),
             ..Send::default()
         }
     }
 
     fn print(&self, subscription: &Subscription) -> String {
-        let region = scope_of_arn(self.topic_arn).map(|scope| scope.region).unwrap_or_default();
+        let region = scope_of_arn(self.topic_arn)
+            .map(|scope| scope.region)
+            .unwrap_or_default();
         let host = format!("https://sns.{region}.amazonaws.com");
         let at = jiff::Timestamp::from_millisecond(self.now).unwrap_or_default();
         let publication = self.publication;
@@ -95,5 +99,8 @@ fn attributes(given: &Map<String, Value>) -> Map<String, Value> {
         let value = attribute.get("StringValue").or_else(|| attribute.get("BinaryValue"));
         json!({"Type": attribute.get("DataType"), "Value": value})
     };
-    given.iter().map(|(name, attribute)| (name.clone(), print(attribute))).collect()
+    given
+        .iter()
+        .map(|(name, attribute)| (name.clone(), print(attribute)))
+        .collect()
 }

@@ -26,7 +26,9 @@ impl Subscription {
     pub(super) fn new(call: &Call<'_>, topic_arn: &str, topic_is_fifo: bool, ids: &mut Ids) -> Result<Self, Fault> {
         let protocol = input::required(call.input, "Protocol");
         if protocol != "sqs" {
-            return Err(invalid(&format!("Protocol: localcloud delivers to sqs only, not to {protocol}")));
+            return Err(invalid(&format!(
+                "Protocol: localcloud delivers to sqs only, not to {protocol}"
+            )));
         }
         let endpoint = input::text(call.input, "Endpoint").unwrap_or_default();
         let is_queue = endpoint.starts_with("arn:aws:sqs:") && endpoint.split(':').count() == 6;
@@ -35,7 +37,9 @@ impl Subscription {
         }
         let queue = endpoint.rsplit(':').next().unwrap_or_default();
         if queue.ends_with(".fifo") && !topic_is_fifo {
-            return Err(invalid("Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"));
+            return Err(invalid(
+                "Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics",
+            ));
         }
         Ok(Self {
             arn: format!("{topic_arn}:{}", ids.uuid()),
@@ -58,7 +62,9 @@ impl Subscription {
         if self.raw == asked.raw {
             return Ok(());
         }
-        Err(invalid("Attributes Reason: Subscription already exists with different attributes"))
+        Err(invalid(
+            "Attributes Reason: Subscription already exists with different attributes",
+        ))
     }
 
     /// Returns what the lists show.
@@ -79,7 +85,11 @@ fn raw(call: &Call<'_>) -> Result<bool, Fault> {
         raw = match (name.as_str(), value.as_str()) {
             ("RawMessageDelivery", Some("true")) => true,
             ("RawMessageDelivery", Some("false")) => false,
-            _ => return Err(invalid(&format!("Attributes: localcloud does not model {name} = {value}"))),
+            _ => {
+                return Err(invalid(&format!(
+                    "Attributes: localcloud does not model {name} = {value}"
+                )));
+            }
         };
     }
     Ok(raw)

@@ -5,10 +5,16 @@ use serde_json::{Value, json};
 use crate::model::{Answer, Cloud, Now, Scope, Service};
 
 fn scope() -> Scope {
-    Scope { account: "111122223333".into(), region: "eu-west-1".into() }
+    Scope {
+        account: "111122223333".into(),
+        region: "eu-west-1".into(),
+    }
 }
 
-const NOW: Now = Now { real: 1_795_219_200_000, fast: 0 };
+const NOW: Now = Now {
+    real: 1_795_219_200_000,
+    fast: 0,
+};
 
 fn call(cloud: &mut Cloud, service: Service, operation: &str, input: Value) -> Answer {
     cloud.handle(service, &scope(), operation, &input, NOW)
@@ -20,9 +26,15 @@ fn sns(cloud: &mut Cloud, operation: &str, input: Value) -> Answer {
 
 /// Makes a queue and a topic of the given names and joins them; returns the topic's ARN and the queue's URL.
 fn joined(cloud: &mut Cloud, topic: Value, queue: Value, attributes: Value) -> (String, String) {
-    let arn = sns(cloud, "CreateTopic", topic).unwrap()["TopicArn"].as_str().unwrap().to_owned();
+    let arn = sns(cloud, "CreateTopic", topic).unwrap()["TopicArn"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let name = queue["QueueName"].as_str().unwrap().to_owned();
-    let url = call(cloud, Service::Sqs, "CreateQueue", queue).unwrap()["QueueUrl"].as_str().unwrap().to_owned();
+    let url = call(cloud, Service::Sqs, "CreateQueue", queue).unwrap()["QueueUrl"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let endpoint = scope().arn("sqs", &name);
     let input = json!({"TopicArn": arn, "Protocol": "sqs", "Endpoint": endpoint, "Attributes": attributes});
     sns(cloud, "Subscribe", input).unwrap();
@@ -32,7 +44,11 @@ fn joined(cloud: &mut Cloud, topic: Value, queue: Value, attributes: Value) -> (
 fn received(cloud: &mut Cloud, url: &str) -> Vec<Value> {
     let input = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]});
     let answer = call(cloud, Service::Sqs, "ReceiveMessage", input).unwrap();
-    answer.get("Messages").and_then(Value::as_array).cloned().unwrap_or_default()
+    answer
+        .get("Messages")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
 }
 
 #[test]
@@ -47,8 +63,14 @@ fn a_queue_gets_the_envelope() {
     assert_eq!(body["Type"], "Notification");
     assert_eq!(body["MessageId"], published["MessageId"]);
     assert_eq!((&body["TopicArn"], &body["Subject"]), (&json!(arn), &json!("s")));
-    assert_eq!((&body["Message"], &body["Timestamp"]), (&json!("hello"), &json!("2026-11-21T00:00:00.000Z")));
-    assert_eq!(body["MessageAttributes"], json!({"a": {"Type": "String", "Value": "v"}}));
+    assert_eq!(
+        (&body["Message"], &body["Timestamp"]),
+        (&json!("hello"), &json!("2026-11-21T00:00:00.000Z"))
+    );
+    assert_eq!(
+        body["MessageAttributes"],
+        json!({"a": {"Type": "String", "Value": "v"}})
+    );
     for name in ["SignatureVersion", "Signature", "SigningCertURL", "UnsubscribeURL"] {
         assert!(body[name].is_string(), "{name}");
     }
@@ -70,11 +92,24 @@ fn raw_delivery_leaves_the_envelope_out() {
 #[test]
 fn an_alarm_reaches_a_queue_of_another_account() {
     let mut cloud = Cloud::default();
-    let other = Scope { account: "444455556666".into(), region: "eu-west-1".into() };
-    cloud.handle(Service::Sqs, &other, "CreateQueue", &json!({"QueueName": "q"}), NOW).unwrap();
-    let arn = sns(&mut cloud, "CreateTopic", json!({"Name": "t"})).unwrap()["TopicArn"].as_str().unwrap().to_owned();
+    let other = Scope {
+        account: "444455556666".into(),
+        region: "eu-west-1".into(),
+    };
+    cloud
+        .handle(Service::Sqs, &other, "CreateQueue", &json!({"QueueName": "q"}), NOW)
+        .unwrap();
+    let arn = sns(&mut cloud, "CreateTopic", json!({"Name": "t"})).unwrap()["TopicArn"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let endpoint = other.arn("sqs", "q");
-    sns(&mut cloud, "Subscribe", json!({"TopicArn": arn, "Protocol": "sqs", "Endpoint": endpoint})).unwrap();
+    sns(
+        &mut cloud,
+        "Subscribe",
+        json!({"TopicArn": arn, "Protocol": "sqs", "Endpoint": endpoint}),
+    )
+    .unwrap();
     cloud.publish(&arn, Some("ALARM"), "it is high", NOW).unwrap();
     let url = "http://127.0.0.1:1/444455556666/q";
     assert_eq!(received(&mut cloud, url).len(), 1);
@@ -120,11 +155,20 @@ fn what_is_not_modelled_is_refused() {
     let mut cloud = Cloud::default();
     let arn = sns(&mut cloud, "CreateTopic", json!({"Name": "t"})).unwrap()["TopicArn"].clone();
     let email = json!({"TopicArn": arn, "Protocol": "email", "Endpoint": "a@example.com"});
-    assert_eq!(sns(&mut cloud, "Subscribe", email).unwrap_err().code, "InvalidParameterException");
+    assert_eq!(
+        sns(&mut cloud, "Subscribe", email).unwrap_err().code,
+        "InvalidParameterException"
+    );
     let fifo = json!({"TopicArn": arn, "Protocol": "sqs", "Endpoint": scope().arn("sqs", "q.fifo")});
-    assert_eq!(sns(&mut cloud, "Subscribe", fifo).unwrap_err().code, "InvalidParameterException");
+    assert_eq!(
+        sns(&mut cloud, "Subscribe", fifo).unwrap_err().code,
+        "InvalidParameterException"
+    );
     let kms = json!({"TopicArn": arn, "AttributeName": "KmsMasterKeyId", "AttributeValue": "k"});
-    assert_eq!(sns(&mut cloud, "SetTopicAttributes", kms).unwrap_err().code, "InvalidParameterException");
+    assert_eq!(
+        sns(&mut cloud, "SetTopicAttributes", kms).unwrap_err().code,
+        "InvalidParameterException"
+    );
 }
 
 #[test]
@@ -136,7 +180,10 @@ fn lists_are_paged_and_subscribing_twice_gives_one_subscription() {
     let first = sns(&mut cloud, "ListTopics", json!({})).unwrap();
     let second = sns(&mut cloud, "ListTopics", json!({"NextToken": first["NextToken"]})).unwrap();
     let count = |page: &Value| page["Topics"].as_array().unwrap().len();
-    assert_eq!((count(&first), count(&second), &second["NextToken"]), (100, 50, &Value::Null));
+    assert_eq!(
+        (count(&first), count(&second), &second["NextToken"]),
+        (100, 50, &Value::Null)
+    );
     let arn = &first["Topics"][0]["TopicArn"];
     let input = json!({"TopicArn": arn, "Protocol": "sqs", "Endpoint": scope().arn("sqs", "q")});
     let one = sns(&mut cloud, "Subscribe", input.clone()).unwrap();

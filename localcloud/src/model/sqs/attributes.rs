@@ -83,7 +83,10 @@ impl Attributes {
             changed.set(name, value.as_str().unwrap_or_default())?;
         }
         if changed.text("FifoThroughputLimit") == Some("perMessageGroupId") && !changed.per_group {
-            return Err(invalid_value("FifoThroughputLimit", "perMessageGroupId needs DeduplicationScope messageGroup"));
+            return Err(invalid_value(
+                "FifoThroughputLimit",
+                "perMessageGroupId needs DeduplicationScope messageGroup",
+            ));
         }
         Ok(changed)
     }
@@ -125,7 +128,10 @@ impl Attributes {
             printed.insert(name.to_owned(), json!(number.to_string()));
         }
         if self.fifo {
-            printed.insert("ContentBasedDeduplication".to_owned(), json!(self.content_based.to_string()));
+            printed.insert(
+                "ContentBasedDeduplication".to_owned(),
+                json!(self.content_based.to_string()),
+            );
         }
         printed
     }
@@ -187,37 +193,64 @@ fn check_name(name: &str, fifo: bool) -> Result<(), Fault> {
         ));
     }
     if !fifo && (suffix || !is_queue_name(name) || name.len() > 80) {
-        return Err(invalid("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length."));
+        return Err(invalid(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length.",
+        ));
     }
     Ok(())
 }
 
 fn without_fifo(given: &Map<String, Value>) -> Map<String, Value> {
-    given.iter().filter(|(name, _)| *name != "FifoQueue").map(|(name, value)| (name.clone(), value.clone())).collect()
+    given
+        .iter()
+        .filter(|(name, _)| *name != "FifoQueue")
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn redrive(text: &str) -> Result<Redrive, Fault> {
     let wrong = |why: &str| {
-        invalid(format!("Value {text} for parameter RedrivePolicy is invalid. Reason: {why}"))
+        invalid(format!(
+            "Value {text} for parameter RedrivePolicy is invalid. Reason: {why}"
+        ))
     };
-    let policy: Map<String, Value> = serde_json::from_str(text).map_err(|_| wrong("Redrive policy is not a valid JSON map."))?;
-    if let Some(name) = policy.keys().find(|name| !matches!(name.as_str(), "deadLetterTargetArn" | "maxReceiveCount")) {
-        return Err(wrong(&format!("Only following attributes are supported: [deadLetterTargetArn, maxReceiveCount], not {name}.")));
+    let policy: Map<String, Value> =
+        serde_json::from_str(text).map_err(|_| wrong("Redrive policy is not a valid JSON map."))?;
+    if let Some(name) = policy
+        .keys()
+        .find(|name| !matches!(name.as_str(), "deadLetterTargetArn" | "maxReceiveCount"))
+    {
+        return Err(wrong(&format!(
+            "Only following attributes are supported: [deadLetterTargetArn, maxReceiveCount], not {name}."
+        )));
     }
     let target = policy.get("deadLetterTargetArn").and_then(Value::as_str);
-    let target = target.ok_or_else(|| wrong("Redrive policy does not contain mandatory attribute: deadLetterTargetArn."))?;
+    let target =
+        target.ok_or_else(|| wrong("Redrive policy does not contain mandatory attribute: deadLetterTargetArn."))?;
     // AWS takes the count as a number or as text.
-    let count = policy.get("maxReceiveCount").and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
+    let count = policy
+        .get("maxReceiveCount")
+        .and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
     let count = count.ok_or_else(|| wrong("Redrive policy does not contain mandatory attribute: maxReceiveCount."))?;
     if !(1..=1000).contains(&count) {
-        return Err(wrong("Invalid value for maxReceiveCount, valid values are from 1 to 1000 both inclusive."));
+        return Err(wrong(
+            "Invalid value for maxReceiveCount, valid values are from 1 to 1000 both inclusive.",
+        ));
     }
-    Ok(Redrive { target: target.to_owned(), most_receives: count })
+    Ok(Redrive {
+        target: target.to_owned(),
+        most_receives: count,
+    })
 }
 
 fn number(name: &str, value: &str, least: i64, most: i64) -> Result<i64, Fault> {
     let read = value.parse().ok().filter(|number| (least..=most).contains(number));
-    read.ok_or_else(|| invalid_value(name, &format!("it must be a whole number from {least} to {most}, not {value:?}")))
+    read.ok_or_else(|| {
+        invalid_value(
+            name,
+            &format!("it must be a whole number from {least} to {most}, not {value:?}"),
+        )
+    })
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, Fault> {
@@ -228,11 +261,17 @@ fn choice<'a>(name: &str, value: &'a str, allowed: [&str; 2]) -> Result<&'a str,
     if allowed.contains(&value) {
         return Ok(value);
     }
-    Err(invalid_value(name, &format!("it must be {} or {}, not {value:?}", allowed[0], allowed[1])))
+    Err(invalid_value(
+        name,
+        &format!("it must be {} or {}, not {value:?}", allowed[0], allowed[1]),
+    ))
 }
 
 fn invalid_value(name: &str, why: &str) -> Fault {
-    Fault::client("InvalidAttributeValue", format!("Invalid value for the parameter {name}: {why}."))
+    Fault::client(
+        "InvalidAttributeValue",
+        format!("Invalid value for the parameter {name}: {why}."),
+    )
 }
 
 fn unknown(name: &str) -> Fault {

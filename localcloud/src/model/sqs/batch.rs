@@ -15,10 +15,16 @@ pub(super) fn entries(batch: &Value) -> Result<&[Value], Fault> {
     let entries = input::list(batch, "Entries");
     let refused = |code: &str, message: String| Err(Fault::client(code, message));
     if entries.is_empty() {
-        return refused("EmptyBatchRequest", "There should be at least one entry in the request.".to_owned());
+        return refused(
+            "EmptyBatchRequest",
+            "There should be at least one entry in the request.".to_owned(),
+        );
     }
     if entries.len() > MOST_ENTRIES {
-        let message = format!("Maximum number of entries per request are {MOST_ENTRIES}. You have sent {}.", entries.len());
+        let message = format!(
+            "Maximum number of entries per request are {MOST_ENTRIES}. You have sent {}.",
+            entries.len()
+        );
         return refused("TooManyEntriesInBatchRequest", message);
     }
     let mut ids = BTreeSet::new();

@@ -12,7 +12,10 @@ pub(super) fn check_text(text: &str) -> Result<(), Fault> {
         None => Ok(()),
         Some(letter) => Err(Fault::client(
             "InvalidMessageContents",
-            format!("Invalid binary character '#x{:X}' was found in the message body or an attribute.", u32::from(letter)),
+            format!(
+                "Invalid binary character '#x{:X}' was found in the message body or an attribute.",
+                u32::from(letter)
+            ),
         )),
     }
 }
@@ -30,5 +33,8 @@ pub(super) fn check_id(parameter: &str, id: &str) -> Result<(), Fault> {
 
 /// Says whether `name` may name a queue, the suffix of a FIFO queue left out.
 pub(super) fn is_queue_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

@@ -8,10 +8,14 @@ use crate::model::{Fault, Scope};
 
 /// Refuses a redrive policy whose target is not here, is of the other kind, or does not want this source.
 pub(super) fn check_target(queues: &Sqs, scope: &Scope, source: &str, attributes: &Attributes) -> Result<(), Fault> {
-    let Some(redrive) = &attributes.redrive else { return Ok(()) };
+    let Some(redrive) = &attributes.redrive else {
+        return Ok(());
+    };
     let wrong = |why: &str| {
         let policy = attributes.text("RedrivePolicy").unwrap_or_default();
-        invalid(format!("Value {policy} for parameter RedrivePolicy is invalid. Reason: {why}"))
+        invalid(format!(
+            "Value {policy} for parameter RedrivePolicy is invalid. Reason: {why}"
+        ))
     };
     let target = name_in(scope, &redrive.target).and_then(|name| queues.queues.get(name));
     let target = target.ok_or_else(|| wrong("Dead letter target does not exist."))?;
@@ -31,7 +35,9 @@ pub(super) fn name_in<'a>(scope: &Scope, arn: &'a str) -> Option<&'a str> {
 
 /// Says whether the target's RedriveAllowPolicy names the source.
 fn admits(target: &Attributes, source_arn: &str) -> bool {
-    let Some(text) = target.text("RedriveAllowPolicy") else { return true };
+    let Some(text) = target.text("RedriveAllowPolicy") else {
+        return true;
+    };
     let policy: Value = serde_json::from_str(text).unwrap_or_default();
     match policy.get("redrivePermission").and_then(Value::as_str) {
         Some("denyAll") => false,

@@ -22,8 +22,6 @@ pub struct QueueGauges {
 pub struct QueueCounters {
     /// `NumberOfMessagesSent`
     pub sent: u64,
-    /// The sum of `SentMessageSize`, in bytes.
-    pub sent_bytes: u64,
     /// `NumberOfMessagesReceived`
     pub received: u64,
     /// `NumberOfMessagesDeleted`

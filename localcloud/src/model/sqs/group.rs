@@ -74,7 +74,11 @@ impl Groups {
         if let Some(old) = group.open_at.take() {
             self.open.remove(&old);
         }
-        let first = group.waiting.first().copied().filter(|first| !group.delayed.contains(first));
+        let first = group
+            .waiting
+            .first()
+            .copied()
+            .filter(|first| !group.delayed.contains(first));
         group.open_at = first.filter(|_| group.in_flight == 0);
         match group.open_at {
             Some(first) => {

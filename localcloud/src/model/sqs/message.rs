@@ -67,7 +67,9 @@ pub(super) fn check_attributes(attributes: &Map<String, Value>) -> Result<(), Fa
             attributes.len()
         )));
     }
-    attributes.iter().try_for_each(|(name, attribute)| check_attribute(name, attribute))
+    attributes
+        .iter()
+        .try_for_each(|(name, attribute)| check_attribute(name, attribute))
 }
 
 /// Returns the bytes that attributes count for.
@@ -86,7 +88,11 @@ pub(super) fn chosen(attributes: &Map<String, Value>, wanted: &[&str]) -> Map<St
             None => *want == "All" || *want == name,
         })
     };
-    attributes.iter().filter(|(name, _)| wants(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    attributes
+        .iter()
+        .filter(|(name, _)| wants(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 impl Message {
@@ -104,8 +110,12 @@ impl Message {
             ("AWSTraceHeader", self.trace_header.clone()),
             ("DeadLetterQueueSourceArn", self.source.clone()),
         ];
-        let asked = all.into_iter().filter(|(name, _)| wanted.iter().any(|want| want == name || *want == "All"));
-        asked.filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+        let asked = all
+            .into_iter()
+            .filter(|(name, _)| wanted.iter().any(|want| want == name || *want == "All"));
+        asked
+            .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+            .collect()
     }
 }
 
@@ -120,7 +130,11 @@ fn check_attribute(name: &str, attribute: &Value) -> Result<(), Fault> {
         )));
     }
     let (string, binary) = (attribute.get("StringValue"), attribute.get("BinaryValue"));
-    let fits = if kind == "Binary" { string.is_none() && binary.is_some() } else { string.is_some() && binary.is_none() };
+    let fits = if kind == "Binary" {
+        string.is_none() && binary.is_some()
+    } else {
+        string.is_some() && binary.is_none()
+    };
     if !fits || value_of(attribute).1.is_empty() {
         return Err(invalid(format!(
             "The message (user) attribute '{name}' must contain a non-empty value of the field that belongs to its type \
@@ -128,14 +142,18 @@ fn check_attribute(name: &str, attribute: &Value) -> Result<(), Fault> {
         )));
     }
     if kind == "Number" && text(attribute, "StringValue").parse::<f64>().is_err() {
-        return Err(invalid(format!("Can't cast the value of message (user) attribute '{name}' to a number.")));
+        return Err(invalid(format!(
+            "Can't cast the value of message (user) attribute '{name}' to a number."
+        )));
     }
     string.and_then(Value::as_str).map_or(Ok(()), check_text)
 }
 
 fn check_attribute_name(name: &str) -> Result<(), Fault> {
     let lower = name.to_ascii_lowercase();
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
     let reserved = lower.starts_with("aws.") || lower.starts_with("amazon.");
     if (1..=256).contains(&name.len()) && plain && !dots && !reserved {
@@ -186,7 +204,10 @@ mod tests {
             "n": {"DataType": "Number", "StringValue": "1"},
             "b": {"DataType": "Binary", "BinaryValue": "aGk="},
         }));
-        assert_eq!(digest_of_attributes(&both).expect("there are some"), "9ad04afaf0b2b1103042b7eaa25ce3bb");
+        assert_eq!(
+            digest_of_attributes(&both).expect("there are some"),
+            "9ad04afaf0b2b1103042b7eaa25ce3bb"
+        );
         assert_eq!(digest_of_attributes(&Map::new()), None);
     }
 
@@ -196,6 +217,9 @@ mod tests {
         let names = |wanted: &[&str]| chosen(&all, wanted).keys().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(names(&["foo.*"]), "foo.a foo.b");
         assert_eq!(names(&["bar", "nothing"]), "bar");
-        assert_eq!((names(&["All"]), names(&[".*"])), (names(&["foo.*", "bar", "food"]), names(&["All"])));
+        assert_eq!(
+            (names(&["All"]), names(&[".*"])),
+            (names(&["foo.*", "bar", "food"]), names(&["All"]))
+        );
     }
 }

@@ -6,35 +6,50 @@ use super::attributes::Attributes;
 
 /// Says whether the queue takes messages of a topic. A queue without a policy does; AWS would refuse there.
 pub(super) fn allows(attributes: &Attributes, topic_arn: &str) -> bool {
-    let Some(text) = attributes.text("Policy") else { return true };
+    let Some(text) = attributes.text("Policy") else {
+        return true;
+    };
     let policy: Value = serde_json::from_str(text).unwrap_or_default();
     let statements = listed(policy.get("Statement"));
     let matching = |effect: &str| {
-        statements.iter().any(|statement| statement.get("Effect").is_some_and(|is| is == effect) && covers(statement, topic_arn))
+        statements
+            .iter()
+            .any(|statement| statement.get("Effect").is_some_and(|is| is == effect) && covers(statement, topic_arn))
     };
     matching("Allow") && !matching("Deny")
 }
 
 fn covers(statement: &Value, topic_arn: &str) -> bool {
     let principal = statement.get("Principal").unwrap_or(&Value::Null);
-    let service = listed(principal.get("Service")).iter().any(|service| *service == "sns.amazonaws.com");
+    let service = listed(principal.get("Service"))
+        .iter()
+        .any(|service| *service == "sns.amazonaws.com");
     let anyone = principal == "*" || listed(principal.get("AWS")).iter().any(|who| *who == "*");
     let actions = listed(statement.get("Action"));
     let sends = actions.iter().any(|action| {
-        action.as_str().is_some_and(|action| matches!(action.to_lowercase().as_str(), "*" | "sqs:*" | "sqs:sendmessage"))
+        action
+            .as_str()
+            .is_some_and(|action| matches!(action.to_lowercase().as_str(), "*" | "sqs:*" | "sqs:sendmessage"))
     });
     (service || anyone) && sends && condition_holds(statement.get("Condition"), topic_arn)
 }
 
 /// Knows the conditions on `aws:SourceArn`; any other condition does not hold, so that a policy never allows by mistake.
 fn condition_holds(condition: Option<&Value>, topic_arn: &str) -> bool {
-    let Some(Value::Object(operators)) = condition else { return true };
+    let Some(Value::Object(operators)) = condition else {
+        return true;
+    };
     operators.iter().all(|(operator, keys)| {
         let Value::Object(keys) = keys else { return false };
         keys.iter().all(|(key, wanted)| {
             key.eq_ignore_ascii_case("aws:SourceArn")
-                && matches!(operator.as_str(), "ArnEquals" | "ArnLike" | "StringEquals" | "StringLike")
-                && listed(Some(wanted)).iter().any(|pattern| pattern.as_str().is_some_and(|text| like(text, topic_arn)))
+                && matches!(
+                    operator.as_str(),
+                    "ArnEquals" | "ArnLike" | "StringEquals" | "StringLike"
+                )
+                && listed(Some(wanted))
+                    .iter()
+                    .any(|pattern| pattern.as_str().is_some_and(|text| like(text, topic_arn)))
         })
     })
 }
@@ -42,7 +57,9 @@ fn condition_holds(condition: Option<&Value>, topic_arn: &str) -> bool {
 /// Matches a pattern in which `*` stands for anything.
 fn like(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
     let mut parts = parts.peekable();
     if parts.peek().is_none() {
         return rest.is_empty();

@@ -98,7 +98,8 @@ impl Queue {
         // On FIFO queues alone, a new delay holds for what was sent before as well.
         if self.attributes.fifo && delay_changed {
             for (number, entered) in self.store.delayed() {
-                self.store.put(number, Place::Delayed(entered + self.attributes.delay * 1000));
+                self.store
+                    .put(number, Place::Delayed(entered + self.attributes.delay * 1000));
             }
         }
     }
@@ -106,7 +107,10 @@ impl Queue {
     /// Deletes every message.
     pub(super) fn purge(&mut self, now: Millis) -> Answer {
         if self.purged.is_some_and(|at| now - at < PURGE_REST) {
-            let message = format!("Only one PurgeQueue operation on {} is allowed every 60 seconds.", self.name);
+            let message = format!(
+                "Only one PurgeQueue operation on {} is allowed every 60 seconds.",
+                self.name
+            );
             return Err(Fault::client("PurgeQueueInProgress", message));
         }
         self.purged = Some(now);

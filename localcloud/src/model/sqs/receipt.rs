@@ -21,14 +21,24 @@ impl Receipt {
     /// Reads a handle.
     pub(super) fn read(handle: &str, queue: &str) -> Result<Self, Fault> {
         parse(handle, queue).ok_or_else(|| {
-            Fault::client("ReceiptHandleIsInvalid", format!("The input receipt handle \"{handle}\" is not a valid receipt handle."))
+            Fault::client(
+                "ReceiptHandleIsInvalid",
+                format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+            )
         })
     }
 }
 
 fn parse(handle: &str, queue: &str) -> Option<Receipt> {
     let text = String::from_utf8(blob::decode(handle).ok()?).ok()?;
-    let mut parts = text.strip_prefix("penstock ")?.strip_prefix(queue)?.strip_prefix(' ')?.split(' ');
-    let receipt = Receipt { number: parts.next()?.parse().ok()?, receive: parts.next()?.parse().ok()? };
+    let mut parts = text
+        .strip_prefix("penstock ")?
+        .strip_prefix(queue)?
+        .strip_prefix(' ')?
+        .split(' ');
+    let receipt = Receipt {
+        number: parts.next()?.parse().ok()?,
+        receive: parts.next()?.parse().ok()?,
+    };
     parts.next().is_none().then_some(receipt)
 }

@@ -35,7 +35,11 @@ pub(super) fn receive(queues: &mut Sqs, call: &Call<'_>) -> Answer {
     if let Some(again) = wanted.attempt_id.and_then(|id| queue.given_before(id, now)) {
         return Ok(queue.give_again(&again, &wanted, now));
     }
-    let dead = if target.is_some() { queue.take_dead(wanted.most) } else { Vec::new() };
+    let dead = if target.is_some() {
+        queue.take_dead(wanted.most)
+    } else {
+        Vec::new()
+    };
     let taken = queue.take(&wanted, now)?;
     let answer = queue.print(&taken, &wanted);
     queue.counters.received += taken.len() as u64;
@@ -83,31 +87,51 @@ impl Queue {
     fn take(&mut self, wanted: &Wanted<'_>, now: Millis) -> Result<Vec<Receipt>, Fault> {
         let room = MOST_IN_FLIGHT.saturating_sub(self.store.counts().in_flight);
         if room == 0 && !self.attributes.fifo && self.store.has_receivable() {
-            return Err(Fault::client("OverLimit", format!("Too many messages in flight: the limit is {MOST_IN_FLIGHT}.")));
+            return Err(Fault::client(
+                "OverLimit",
+                format!("Too many messages in flight: the limit is {MOST_IN_FLIGHT}."),
+            ));
         }
         let until = now + wanted.visibility;
         let numbers = self.store.receivable(wanted.most.min(room));
-        let taken: Vec<Receipt> = numbers.into_iter().filter_map(|number| self.lease(number, now, until)).collect();
+        let taken: Vec<Receipt> = numbers
+            .into_iter()
+            .filter_map(|number| self.lease(number, now, until))
+            .collect();
         if let Some(id) = wanted.attempt_id.filter(|_| !taken.is_empty()) {
             self.attempts.retain(|_, attempt| now - attempt.at < ATTEMPT_WINDOW);
-            self.attempts.insert(id.to_owned(), Attempt { at: now, given: taken.clone(), until });
+            self.attempts.insert(
+                id.to_owned(),
+                Attempt {
+                    at: now,
+                    given: taken.clone(),
+                    until,
+                },
+            );
         }
         Ok(taken)
     }
 
     fn lease(&mut self, number: u64, now: Millis, until: Millis) -> Option<Receipt> {
         self.store.lease(number, now, until);
-        Some(Receipt { number, receive: self.store.message(number)?.receives })
+        Some(Receipt {
+            number,
+            receive: self.store.message(number)?.receives,
+        })
     }
 
     /// Takes out, from the front of what could be received, what was received too often.
     fn take_dead(&mut self, most: usize) -> Vec<Message> {
-        let Some(redrive) = self.attributes.redrive.clone() else { return Vec::new() };
+        let Some(redrive) = self.attributes.redrive.clone() else {
+            return Vec::new();
+        };
         let mut dead = Vec::new();
         loop {
             let candidates = self.store.receivable(most).into_iter();
             let worn = |number: &u64| {
-                self.store.message(*number).is_some_and(|message| message.receives >= redrive.most_receives)
+                self.store
+                    .message(*number)
+                    .is_some_and(|message| message.receives >= redrive.most_receives)
             };
             let numbers: Vec<u64> = candidates.filter(worn).collect();
             if numbers.is_empty() {
@@ -118,11 +142,20 @@ impl Queue {
     }
 
     /// Returns what an earlier receive of the same attempt gave, if all of it is still as it was left.
-    fn given_before(&self, id: &str, now: Millis) -> Option<Attempt> {
-        let attempt = self.attempts.get(id).filter(|attempt| now - attempt.at < ATTEMPT_WINDOW)?;
+    pub(super) fn given_before(&self, id: &str, now: Millis) -> Option<Attempt> {
+        let attempt = self
+            .attempts
+            .get(id)
+            .filter(|attempt| now - attempt.at < ATTEMPT_WINDOW)?;
         let untouched = attempt.given.iter().all(|receipt| {
-            let same_receive = self.store.message(receipt.number).is_some_and(|message| message.receives == receipt.receive);
-            let in_flight = self.store.place(receipt.number).is_some_and(|(place, _)| place == Place::InFlight(attempt.until));
+            let same_receive = self
+                .store
+                .message(receipt.number)
+                .is_some_and(|message| message.receives == receipt.receive);
+            let in_flight = self
+                .store
+                .place(receipt.number)
+                .is_some_and(|(place, _)| place == Place::InFlight(attempt.until));
             same_receive && in_flight
         });
         untouched.then(|| attempt.clone())
@@ -132,7 +165,14 @@ impl Queue {
     fn give_again(&mut self, attempt: &Attempt, wanted: &Wanted<'_>, now: Millis) -> Value {
         let until = now + wanted.visibility;
         for receipt in &attempt.given {
-            self.store.put(receipt.number, if until > now { Place::InFlight(until) } else { Place::Visible });
+            self.store.put(
+                receipt.number,
+                if until > now {
+                    Place::InFlight(until)
+                } else {
+                    Place::Visible
+                },
+            );
         }
         if let Some(kept) = wanted.attempt_id.and_then(|id| self.attempts.get_mut(id)) {
             kept.until = until;
@@ -158,16 +198,32 @@ impl Queue {
         let prefix = self.handle_prefix();
         let messages: Vec<Value> = receipts
             .iter()
-            .filter_map(|receipt| Some(printed(self.store.message(receipt.number)?, receipt.print(&prefix), wanted)))
+            .filter_map(|receipt| {
+                Some(printed(
+                    self.store.message(receipt.number)?,
+                    receipt.print(&prefix),
+                    wanted,
+                ))
+            })
             .collect();
-        if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) }
+        if messages.is_empty() {
+            json!({})
+        } else {
+            json!({"Messages": messages})
+        }
     }
 }
 
 fn printed(message: &Message, handle: String, wanted: &Wanted<'_>) -> Value {
     let attributes = message::chosen(&message.attributes, &wanted.attributes);
     let system_attributes = message.system_attributes(&wanted.system_attributes);
-    let some = |map: Map<String, Value>| if map.is_empty() { Value::Null } else { Value::Object(map) };
+    let some = |map: Map<String, Value>| {
+        if map.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(map)
+        }
+    };
     json!({
         "MessageId": message.id,
         "ReceiptHandle": handle,

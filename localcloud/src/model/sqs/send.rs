@@ -72,10 +72,13 @@ pub(super) fn send_batch(queues: &mut Sqs, call: &Call<'_>) -> Answer {
     let entries = batch::entries(call.input)?;
     let total: usize = entries.iter().map(|entry| Send::read(call, entry).size()).sum();
     if total > MOST_BATCH_BYTES {
-        let message = format!("Batch requests cannot be longer than {MOST_BATCH_BYTES} bytes. You have sent {total} bytes.");
+        let message =
+            format!("Batch requests cannot be longer than {MOST_BATCH_BYTES} bytes. You have sent {total} bytes.");
         return Err(Fault::client("BatchRequestTooLong", message));
     }
-    Ok(batch::gather(entries, |entry| queue.send(&Send::read(call, entry), ids, call.now.real)))
+    Ok(batch::gather(entries, |entry| {
+        queue.send(&Send::read(call, entry), ids, call.now.real)
+    }))
 }
 
 impl Queue {
@@ -86,19 +89,30 @@ impl Queue {
         let dedup_id = self.dedup_id(send)?;
         let scope = send.group_id.as_deref().filter(|_| self.attributes.per_group);
         if let Some(sent) = dedup_id.as_deref().and_then(|id| self.dedup.find(scope, id, now)) {
-            return Ok(receipt(send, sent.message_id.clone(), Some(sent.sequence_number.clone())));
+            return Ok(receipt(
+                send,
+                sent.message_id.clone(),
+                Some(sent.sequence_number.clone()),
+            ));
         }
         let id = ids.uuid();
         let sequence_number = self.attributes.fifo.then(|| self.next_sequence_number());
         if let (Some(dedup_id), Some(number)) = (&dedup_id, &sequence_number) {
-            let sent = Sent { message_id: id.clone(), sequence_number: number.clone() };
+            let sent = Sent {
+                message_id: id.clone(),
+                sequence_number: number.clone(),
+            };
             self.dedup.remember(scope, dedup_id, sent, now);
         }
         let delay = send.delay.unwrap_or(self.attributes.delay) * 1000;
-        let place = if delay > 0 { Place::Delayed(now + delay) } else { Place::Visible };
-        self.store.add(stored(send, id.clone(), dedup_id, sequence_number.clone(), now), place);
+        let place = if delay > 0 {
+            Place::Delayed(now + delay)
+        } else {
+            Place::Visible
+        };
+        self.store
+            .add(stored(send, id.clone(), dedup_id, sequence_number.clone(), now), place);
         self.counters.sent += 1;
-        self.counters.sent_bytes += send.size() as u64;
         Ok(receipt(send, id, sequence_number))
     }
 
@@ -110,7 +124,10 @@ impl Queue {
 
     fn check(&self, send: &Send) -> Result<(), Fault> {
         if send.body.is_empty() {
-            return Err(Fault::client("MissingParameter", "The request must contain the parameter MessageBody."));
+            return Err(Fault::client(
+                "MissingParameter",
+                "The request must contain the parameter MessageBody.",
+            ));
         }
         check_text(&send.body)?;
         message::check_attributes(&send.attributes)?;
@@ -134,9 +151,10 @@ impl Queue {
             ))
         };
         match (self.attributes.fifo, &send.group_id, &send.dedup_id, send.delay) {
-            (true, None, ..) => {
-                Err(Fault::client("MissingParameter", "The request must contain the parameter MessageGroupId."))
-            }
+            (true, None, ..) => Err(Fault::client(
+                "MissingParameter",
+                "The request must contain the parameter MessageGroupId.",
+            )),
             (true, .., Some(delay)) if delay != 0 => Err(misfit(&delay.to_string(), "DelaySeconds")),
             (false, _, Some(id), _) => Err(misfit(id, "MessageDeduplicationId")),
             (false, .., Some(delay)) if !(0..=MAX_DELAY).contains(&delay) => Err(invalid(format!(
@@ -165,7 +183,10 @@ fn queue_and_ids<'a>(queues: &'a mut Sqs, call: &Call<'_>) -> Result<(&'a mut Qu
 }
 
 fn stored(send: &Send, id: String, dedup_id: Option<String>, sequence_number: Option<String>, now: Millis) -> Message {
-    let trace = send.system_attributes.get("AWSTraceHeader").and_then(|header| header.get("StringValue"));
+    let trace = send
+        .system_attributes
+        .get("AWSTraceHeader")
+        .and_then(|header| header.get("StringValue"));
     Message {
         id,
         body: send.body.clone(),
@@ -194,5 +215,8 @@ fn receipt(send: &Send, id: String, sequence_number: Option<String>) -> Value {
 }
 
 fn digest(body: &str) -> String {
-    Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(body.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -39,7 +39,9 @@ impl Queue {
         let receipt = Receipt::read(handle, &self.handle_prefix())?;
         self.store.settle(now, self.attributes.retention);
         // What is gone already counts as deleted.
-        let Some(message) = self.store.message(receipt.number) else { return Ok(json!({})) };
+        let Some(message) = self.store.message(receipt.number) else {
+            return Ok(json!({}));
+        };
         let latest = message.receives == receipt.receive;
         let leased = matches!(self.store.place(receipt.number), Some((Place::InFlight(_), _)));
         if self.attributes.fifo && !(latest && leased) {
@@ -57,11 +59,16 @@ impl Queue {
         let handle = input::required(entry, "ReceiptHandle");
         let receipt = Receipt::read(handle, &self.handle_prefix())?;
         let seconds = input::integer(entry, "VisibilityTimeout").ok_or_else(|| {
-            Fault::client("MissingParameter", "The request must contain the parameter VisibilityTimeout.")
+            Fault::client(
+                "MissingParameter",
+                "The request must contain the parameter VisibilityTimeout.",
+            )
         })?;
         check_seconds(seconds)?;
         self.store.settle(now, self.attributes.retention);
-        let Some(message) = self.store.message(receipt.number) else { return Err(gone(handle)) };
+        let Some(message) = self.store.message(receipt.number) else {
+            return Err(gone(handle));
+        };
         if message.receives != receipt.receive {
             return Err(expired(handle));
         }
@@ -76,7 +83,14 @@ impl Queue {
                  is beyond the limit [{MAX_VISIBILITY} seconds]."
             )));
         }
-        self.store.put(receipt.number, if seconds > 0 { Place::InFlight(until) } else { Place::Visible });
+        self.store.put(
+            receipt.number,
+            if seconds > 0 {
+                Place::InFlight(until)
+            } else {
+                Place::Visible
+            },
+        );
         Ok(json!({}))
     }
 }
@@ -92,7 +106,9 @@ fn check_seconds(seconds: i64) -> Result<(), Fault> {
 }
 
 fn expired(handle: &str) -> Fault {
-    invalid(format!("Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."))
+    invalid(format!(
+        "Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
+    ))
 }
 
 fn gone(handle: &str) -> Fault {

@@ -53,12 +53,20 @@ pub(super) struct Counts {
 impl Store {
     /// Returns an empty store.
     pub(super) fn new(fifo: bool) -> Self {
-        Self { groups: fifo.then(Groups::default), ..Self::default() }
+        Self {
+            groups: fifo.then(Groups::default),
+            ..Self::default()
+        }
     }
 
     /// Lets delays and leases end, and forgets what was kept long enough.
     pub(super) fn settle(&mut self, now: Millis, retention: Millis) {
-        while let Some((_, number)) = self.by_sent.first().copied().filter(|(sent, _)| sent + retention <= now) {
+        while let Some((_, number)) = self
+            .by_sent
+            .first()
+            .copied()
+            .filter(|(sent, _)| sent + retention <= now)
+        {
             self.remove(number);
         }
         while let Some((_, number)) = self.delayed.first().copied().filter(|(until, _)| *until <= now) {
@@ -87,7 +95,14 @@ impl Store {
             groups.add(group, number, matches!(place, Place::Visible));
         }
         self.enter(number, place);
-        self.messages.insert(number, Stored { message, place, received: 0 });
+        self.messages.insert(
+            number,
+            Stored {
+                message,
+                place,
+                received: 0,
+            },
+        );
     }
 
     /// Takes a message out.
@@ -117,19 +132,30 @@ impl Store {
 
     /// Counts a receive and leases the message until `until`; a lease that is over at once leaves it visible.
     pub(super) fn lease(&mut self, number: u64, now: Millis, until: Millis) {
-        let Some(stored) = self.messages.get_mut(&number) else { return };
+        let Some(stored) = self.messages.get_mut(&number) else {
+            return;
+        };
         stored.received = now;
         stored.message.receives += 1;
         stored.message.first_received.get_or_insert(now);
         if stored.message.receives >= POISONED {
             self.by_entered.remove(&(stored.message.entered, number));
         }
-        self.put(number, if until > now { Place::InFlight(until) } else { Place::Visible });
+        self.put(
+            number,
+            if until > now {
+                Place::InFlight(until)
+            } else {
+                Place::Visible
+            },
+        );
     }
 
     /// Moves a message to another place.
     pub(super) fn put(&mut self, number: u64, place: Place) {
-        let Some(stored) = self.messages.get_mut(&number) else { return };
+        let Some(stored) = self.messages.get_mut(&number) else {
+            return;
+        };
         let old = std::mem::replace(&mut stored.place, place);
         let group = stored.message.group.clone();
         self.leave(number, old);
@@ -153,18 +179,27 @@ impl Store {
     /// Returns the delayed messages and when each was sent.
     pub(super) fn delayed(&self) -> Vec<(u64, Millis)> {
         let numbers = self.delayed.iter().map(|(_, number)| *number);
-        numbers.filter_map(|number| Some((number, self.messages.get(&number)?.message.entered))).collect()
+        numbers
+            .filter_map(|number| Some((number, self.messages.get(&number)?.message.entered)))
+            .collect()
     }
 
     /// Takes everything out.
     pub(super) fn clear(&mut self) {
         // Numbers go on, so that no old receipt handle ever names a new message.
-        *self = Self { next_number: self.next_number, ..Self::new(self.groups.is_some()) };
+        *self = Self {
+            next_number: self.next_number,
+            ..Self::new(self.groups.is_some())
+        };
     }
 
     /// Returns how many messages are where.
     pub(super) fn counts(&self) -> Counts {
-        Counts { visible: self.visible.len(), delayed: self.delayed.len(), in_flight: self.in_flight.len() }
+        Counts {
+            visible: self.visible.len(),
+            delayed: self.delayed.len(),
+            in_flight: self.in_flight.len(),
+        }
     }
 
     /// Returns when the oldest message came in that is not being received again and again.

@@ -26,20 +26,37 @@ impl World {
     }
 
     fn new(name: &str, attributes: Value) -> Self {
-        let mut world = Self { sqs: Sqs::default(), now: START, url: String::new() };
+        let mut world = Self {
+            sqs: Sqs::default(),
+            now: START,
+            url: String::new(),
+        };
         world.url = world.create(name, attributes);
         world
     }
 
     fn create(&mut self, name: &str, attributes: Value) -> String {
-        let answer = self.call("CreateQueue", json!({"QueueName": name, "Attributes": attributes})).unwrap();
+        let answer = self
+            .call("CreateQueue", json!({"QueueName": name, "Attributes": attributes}))
+            .unwrap();
         answer["QueueUrl"].as_str().unwrap().to_owned()
     }
 
     fn call(&mut self, operation: &str, input: Value) -> Answer {
-        let scope = Scope { account: "111122223333".into(), region: "eu-west-1".into() };
-        let now = Now { real: self.now, fast: 0 };
-        self.sqs.handle(&Call { scope: &scope, operation, input: &input, now })
+        let scope = Scope {
+            account: "111122223333".into(),
+            region: "eu-west-1".into(),
+        };
+        let now = Now {
+            real: self.now,
+            fast: 0,
+        };
+        self.sqs.handle(&Call {
+            scope: &scope,
+            operation,
+            input: &input,
+            now,
+        })
     }
 
     /// Makes a call on the queue.
@@ -63,7 +80,11 @@ impl World {
 
     fn receive_with(&mut self, input: Value) -> Vec<Value> {
         let answer = self.ask("ReceiveMessage", input).unwrap();
-        answer.get("Messages").and_then(Value::as_array).cloned().unwrap_or_default()
+        answer
+            .get("Messages")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn delete(&mut self, message: &Value) -> Answer {
@@ -77,15 +98,26 @@ impl World {
 
     /// Returns visible, in flight and delayed, as the attributes tell.
     fn counts(&mut self) -> [u64; 3] {
-        let attributes = self.ask("GetQueueAttributes", json!({"AttributeNames": ["All"]})).unwrap()["Attributes"].clone();
+        let attributes = self
+            .ask("GetQueueAttributes", json!({"AttributeNames": ["All"]}))
+            .unwrap()["Attributes"]
+            .clone();
         ["", "NotVisible", "Delayed"].map(|suffix| {
-            attributes[format!("ApproximateNumberOfMessages{suffix}")].as_str().unwrap().parse().unwrap()
+            attributes[format!("ApproximateNumberOfMessages{suffix}")]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap()
         })
     }
 }
 
 fn bodies(messages: &[Value]) -> String {
-    messages.iter().map(|message| message["Body"].as_str().unwrap()).collect::<Vec<_>>().join(" ")
+    messages
+        .iter()
+        .map(|message| message["Body"].as_str().unwrap())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn code(answer: Answer) -> String {
@@ -101,7 +133,10 @@ fn a_message_is_hidden_while_it_is_held_and_comes_back_after() {
     world.now += 10 * SECOND;
     let again = world.receive(1);
     assert_eq!(again[0]["Attributes"]["ApproximateReceiveCount"], "2");
-    assert_eq!(again[0]["Attributes"]["ApproximateFirstReceiveTimestamp"], START.to_string());
+    assert_eq!(
+        again[0]["Attributes"]["ApproximateFirstReceiveTimestamp"],
+        START.to_string()
+    );
     world.delete(&again[0]).unwrap();
     assert_eq!(world.counts(), [0, 0, 0]);
 }
@@ -119,7 +154,10 @@ fn an_older_handle_deletes_nothing_on_a_standard_queue() {
     world.delete(&second[0]).unwrap();
     assert_eq!(world.counts(), [0, 0, 0]);
     world.delete(&second[0]).unwrap();
-    assert_eq!(code(world.ask("DeleteMessage", json!({"ReceiptHandle": "nonsense"}))), "ReceiptHandleIsInvalid");
+    assert_eq!(
+        code(world.ask("DeleteMessage", json!({"ReceiptHandle": "nonsense"}))),
+        "ReceiptHandleIsInvalid"
+    );
 }
 
 #[test]
@@ -157,19 +195,26 @@ fn a_lease_is_changed_only_while_it_is_held_and_up_to_twelve_hours() {
 fn a_delay_hides_a_message_and_its_own_rules_over_the_queues() {
     let mut world = World::standard(json!({"DelaySeconds": "5"}));
     world.send("late");
-    world.ask("SendMessage", json!({"MessageBody": "now", "DelaySeconds": 0})).unwrap();
+    world
+        .ask("SendMessage", json!({"MessageBody": "now", "DelaySeconds": 0}))
+        .unwrap();
     assert_eq!(world.counts(), [1, 0, 1]);
     assert_eq!(bodies(&world.receive(10)), "now");
     world.now += 5 * SECOND;
     assert_eq!(bodies(&world.receive(10)), "late");
-    assert_eq!(code(world.ask("SendMessage", json!({"MessageBody": "x", "DelaySeconds": 901}))), "InvalidParameterValue");
+    assert_eq!(
+        code(world.ask("SendMessage", json!({"MessageBody": "x", "DelaySeconds": 901}))),
+        "InvalidParameterValue"
+    );
 }
 
 #[test]
 fn a_fifo_queues_new_delay_holds_for_what_was_sent_before() {
     let mut world = World::fifo(json!({"DelaySeconds": "60"}));
     world.send_to_group("g", "a");
-    world.ask("SetQueueAttributes", json!({"Attributes": {"DelaySeconds": "5"}})).unwrap();
+    world
+        .ask("SetQueueAttributes", json!({"Attributes": {"DelaySeconds": "5"}}))
+        .unwrap();
     world.now += 5 * SECOND;
     assert_eq!(bodies(&world.receive(10)), "a");
 }
@@ -214,7 +259,10 @@ fn a_repeat_within_five_minutes_is_answered_and_not_sent() {
     let held = world.receive(1);
     world.delete(&held[0]).unwrap();
     let again = world.send_to_group("h", "a");
-    assert_eq!((&first["MessageId"], &first["SequenceNumber"]), (&again["MessageId"], &again["SequenceNumber"]));
+    assert_eq!(
+        (&first["MessageId"], &first["SequenceNumber"]),
+        (&again["MessageId"], &again["SequenceNumber"])
+    );
     assert_eq!(world.counts(), [0, 0, 0]);
     world.now += 300 * SECOND;
     let later = world.send_to_group("g", "a");
@@ -224,7 +272,8 @@ fn a_repeat_within_five_minutes_is_answered_and_not_sent() {
 
 #[test]
 fn ids_are_compared_within_groups_when_the_scope_says_so() {
-    let mut world = World::fifo(json!({"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}));
+    let mut world =
+        World::fifo(json!({"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}));
     world.send_to_group("g", "a");
     world.send_to_group("h", "a");
     world.send_to_group("h", "a");
@@ -236,17 +285,31 @@ fn the_body_can_stand_for_the_deduplication_id() {
     let mut world = World::fifo(json!({}));
     let input = json!({"MessageBody": "a", "MessageGroupId": "g"});
     assert_eq!(code(world.ask("SendMessage", input.clone())), "InvalidParameterValue");
-    world.ask("SetQueueAttributes", json!({"Attributes": {"ContentBasedDeduplication": "true"}})).unwrap();
+    world
+        .ask(
+            "SetQueueAttributes",
+            json!({"Attributes": {"ContentBasedDeduplication": "true"}}),
+        )
+        .unwrap();
     let first = world.ask("SendMessage", input.clone()).unwrap();
     assert_eq!(first, world.ask("SendMessage", input).unwrap());
     let received = world.receive(1);
-    assert_eq!(received[0]["Attributes"]["MessageDeduplicationId"].as_str().unwrap().len(), 64);
+    assert_eq!(
+        received[0]["Attributes"]["MessageDeduplicationId"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
 }
 
 #[test]
 fn each_kind_of_queue_refuses_what_belongs_to_the_other() {
     let mut world = World::fifo(json!({}));
-    assert_eq!(code(world.ask("SendMessage", json!({"MessageBody": "a"}))), "MissingParameter");
+    assert_eq!(
+        code(world.ask("SendMessage", json!({"MessageBody": "a"}))),
+        "MissingParameter"
+    );
     let delayed = json!({"MessageBody": "a", "MessageGroupId": "g", "MessageDeduplicationId": "d", "DelaySeconds": 1});
     assert_eq!(code(world.ask("SendMessage", delayed)), "InvalidParameterValue");
     let mut world = World::standard(json!({}));
@@ -254,7 +317,9 @@ fn each_kind_of_queue_refuses_what_belongs_to_the_other() {
     assert_eq!(code(world.ask("SendMessage", id)), "InvalidParameterValue");
     let attempt = json!({"ReceiveRequestAttemptId": "r"});
     assert_eq!(code(world.ask("ReceiveMessage", attempt)), "InvalidParameterValue");
-    world.ask("SendMessage", json!({"MessageBody": "a", "MessageGroupId": "tenant"})).unwrap();
+    world
+        .ask("SendMessage", json!({"MessageBody": "a", "MessageGroupId": "tenant"}))
+        .unwrap();
     assert_eq!(world.receive(1)[0]["Attributes"]["MessageGroupId"], "tenant");
 }
 
@@ -266,6 +331,12 @@ fn a_retried_attempt_gets_the_same_messages_under_the_same_handles() {
     let attempt = json!({"ReceiveRequestAttemptId": "r", "MaxNumberOfMessages": 10});
     let first = world.receive_with(attempt.clone());
     world.now += 20 * SECOND;
+    let input = json!({"QueueUrl": world.url, "ReceiveRequestAttemptId": "r", "WaitTimeSeconds": 20});
+    let now = Now {
+        real: world.now,
+        fast: 0,
+    };
+    assert_eq!(world.sqs.time_to_wait(&input, world.now, now), None);
     assert_eq!(world.receive_with(attempt.clone()), first);
     world.now += 20 * SECOND;
     assert_eq!(world.counts(), [0, 2, 0]);
@@ -278,7 +349,12 @@ fn what_was_received_too_often_goes_to_the_dead_letter_queue() {
     let mut world = World::standard(json!({}));
     let dead = world.create("dead", json!({}));
     let policy = json!({"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:111122223333:dead", "maxReceiveCount": "2"});
-    world.ask("SetQueueAttributes", json!({"Attributes": {"RedrivePolicy": policy.to_string()}})).unwrap();
+    world
+        .ask(
+            "SetQueueAttributes",
+            json!({"Attributes": {"RedrivePolicy": policy.to_string()}}),
+        )
+        .unwrap();
     let sent = world.send("poison");
     world.send("fine");
     for _ in 0..2 {
@@ -287,12 +363,17 @@ fn what_was_received_too_often_goes_to_the_dead_letter_queue() {
         world.change(&poison[0], 0).unwrap();
     }
     assert_eq!(bodies(&world.receive(10)), "fine");
-    let sources = world.call("ListDeadLetterSourceQueues", json!({"QueueUrl": dead})).unwrap();
+    let sources = world
+        .call("ListDeadLetterSourceQueues", json!({"QueueUrl": dead}))
+        .unwrap();
     assert_eq!(sources["queueUrls"], json!([world.url]));
     world.url = dead;
     let buried = world.receive(10);
     assert_eq!(buried[0]["MessageId"], sent["MessageId"]);
-    assert_eq!(buried[0]["Attributes"]["DeadLetterQueueSourceArn"], "arn:aws:sqs:eu-west-1:111122223333:q");
+    assert_eq!(
+        buried[0]["Attributes"]["DeadLetterQueueSourceArn"],
+        "arn:aws:sqs:eu-west-1:111122223333:q"
+    );
     assert_eq!(buried[0]["Attributes"]["SentTimestamp"], START.to_string());
 }
 
@@ -304,7 +385,11 @@ fn a_dead_letter_queue_must_be_there_and_of_the_same_kind() {
         let target = format!("arn:aws:sqs:eu-west-1:111122223333:{name}");
         let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": count}).to_string();
         let input = json!({"Attributes": {"RedrivePolicy": policy}});
-        assert_eq!(code(world.ask("SetQueueAttributes", input)), "InvalidParameterValue", "{name}");
+        assert_eq!(
+            code(world.ask("SetQueueAttributes", input)),
+            "InvalidParameterValue",
+            "{name}"
+        );
     }
 }
 
@@ -313,7 +398,10 @@ fn a_batch_tells_of_each_entry() {
     let mut world = World::standard(json!({}));
     let entries = json!([{"Id": "a", "MessageBody": "x"}, {"Id": "b", "MessageBody": "x", "DelaySeconds": 901}]);
     let answer = world.ask("SendMessageBatch", json!({"Entries": entries})).unwrap();
-    assert_eq!((&answer["Successful"][0]["Id"], &answer["Failed"][0]["Id"]), (&json!("a"), &json!("b")));
+    assert_eq!(
+        (&answer["Successful"][0]["Id"], &answer["Failed"][0]["Id"]),
+        (&json!("a"), &json!("b"))
+    );
     assert_eq!(answer["Failed"][0]["SenderFault"], true);
     let held = world.receive(1);
     let entries = json!([{"Id": "a", "ReceiptHandle": held[0]["ReceiptHandle"]}, {"Id": "b", "ReceiptHandle": "?"}]);
@@ -332,9 +420,15 @@ fn a_batch_has_limits_of_its_own() {
         (json!([entry("a", "x"), entry("a", "y")]), "BatchEntryIdsNotDistinct"),
         (json!([entry("a b", "x")]), "InvalidBatchEntryId"),
         (json!([entry("a", &half), entry("b", &half)]), "BatchRequestTooLong"),
-        (json!((0..11).map(|id| entry(&id.to_string(), "x")).collect::<Vec<_>>()), "TooManyEntriesInBatchRequest"),
+        (
+            json!((0..11).map(|id| entry(&id.to_string(), "x")).collect::<Vec<_>>()),
+            "TooManyEntriesInBatchRequest",
+        ),
     ] {
-        assert_eq!(code(world.ask("SendMessageBatch", json!({"Entries": entries}))), expected);
+        assert_eq!(
+            code(world.ask("SendMessageBatch", json!({"Entries": entries}))),
+            expected
+        );
     }
 }
 
@@ -359,13 +453,31 @@ fn a_queue_is_made_once_under_a_name_and_a_kind() {
     };
     assert!(create(&mut world, "q", json!({})).is_ok());
     assert!(create(&mut world, "q", json!({"VisibilityTimeout": "10"})).is_ok());
-    assert_eq!(code(create(&mut world, "q", json!({"VisibilityTimeout": "11"}))), "QueueNameExists");
-    assert_eq!(code(create(&mut world, "s", json!({"FifoQueue": "false"}))), "InvalidAttributeName");
-    assert_eq!(code(create(&mut world, "s", json!({"ContentBasedDeduplication": "true"}))), "InvalidAttributeName");
-    assert_eq!(code(create(&mut world, "s", json!({"KmsMasterKeyId": "k"}))), "InvalidAttributeName");
+    assert_eq!(
+        code(create(&mut world, "q", json!({"VisibilityTimeout": "11"}))),
+        "QueueNameExists"
+    );
+    assert_eq!(
+        code(create(&mut world, "s", json!({"FifoQueue": "false"}))),
+        "InvalidAttributeName"
+    );
+    assert_eq!(
+        code(create(&mut world, "s", json!({"ContentBasedDeduplication": "true"}))),
+        "InvalidAttributeName"
+    );
+    assert_eq!(
+        code(create(&mut world, "s", json!({"KmsMasterKeyId": "k"}))),
+        "InvalidAttributeName"
+    );
     assert_eq!(code(create(&mut world, "s.fifo", json!({}))), "InvalidParameterValue");
-    assert_eq!(code(create(&mut world, "s", json!({"FifoQueue": "true"}))), "InvalidParameterValue");
-    assert_eq!(code(create(&mut world, "s", json!({"DelaySeconds": "901"}))), "InvalidAttributeValue");
+    assert_eq!(
+        code(create(&mut world, "s", json!({"FifoQueue": "true"}))),
+        "InvalidParameterValue"
+    );
+    assert_eq!(
+        code(create(&mut world, "s", json!({"DelaySeconds": "901"}))),
+        "InvalidAttributeValue"
+    );
 }
 
 #[test]
@@ -376,8 +488,14 @@ fn a_deleted_name_rests_for_a_minute_and_a_purge_too() {
     assert_eq!(world.counts(), [0, 0, 0]);
     assert_eq!(code(world.ask("PurgeQueue", json!({}))), "PurgeQueueInProgress");
     world.ask("DeleteQueue", json!({})).unwrap();
-    assert_eq!(code(world.ask("SendMessage", json!({"MessageBody": "a"}))), "QueueDoesNotExist");
-    assert_eq!(code(world.call("CreateQueue", json!({"QueueName": "q"}))), "QueueDeletedRecently");
+    assert_eq!(
+        code(world.ask("SendMessage", json!({"MessageBody": "a"}))),
+        "QueueDoesNotExist"
+    );
+    assert_eq!(
+        code(world.call("CreateQueue", json!({"QueueName": "q"}))),
+        "QueueDeletedRecently"
+    );
     world.now += 60 * SECOND;
     world.create("q", json!({}));
 }
@@ -400,10 +518,18 @@ fn lists_are_paged_when_a_size_is_given() {
         world.create(name, json!({}));
     }
     let first = world.call("ListQueues", json!({"MaxResults": 3})).unwrap();
-    let second = world.call("ListQueues", json!({"MaxResults": 3, "NextToken": first["NextToken"]})).unwrap();
+    let second = world
+        .call("ListQueues", json!({"MaxResults": 3, "NextToken": first["NextToken"]}))
+        .unwrap();
     assert_eq!(first["QueueUrls"].as_array().unwrap().len(), 3);
-    assert_eq!((&second["QueueUrls"], &second["NextToken"]), (&json!([world.url]), &Value::Null));
-    assert_eq!(world.call("ListQueues", json!({"QueueNamePrefix": "z"})).unwrap(), json!({}));
+    assert_eq!(
+        (&second["QueueUrls"], &second["NextToken"]),
+        (&json!([world.url]), &Value::Null)
+    );
+    assert_eq!(
+        world.call("ListQueues", json!({"QueueNamePrefix": "z"})).unwrap(),
+        json!({})
+    );
 }
 
 #[test]
@@ -417,14 +543,28 @@ fn gauges_and_counters_tell_what_cloudwatch_would_be_told() {
         world.change(&poison[0], 0).unwrap();
     }
     world.now += 30 * SECOND;
-    let now = Now { real: world.now, fast: 0 };
+    let now = Now {
+        real: world.now,
+        fast: 0,
+    };
     let gauges = world.sqs.gauges(now)[0].1;
     // The first message was received three times, so the second is the oldest that counts.
-    assert_eq!((gauges.visible, gauges.not_visible, gauges.oldest_age_seconds), (2, 0, 30));
+    assert_eq!(
+        (gauges.visible, gauges.not_visible, gauges.oldest_age_seconds),
+        (2, 0, 30)
+    );
     world.receive(10);
     assert_eq!(world.receive(1).len(), 0);
     let counters = world.sqs.take_counters()[0].1;
-    assert_eq!((counters.sent, counters.received, counters.deleted, counters.empty_receives), (2, 5, 0, 1));
+    assert_eq!(
+        (
+            counters.sent,
+            counters.received,
+            counters.deleted,
+            counters.empty_receives
+        ),
+        (2, 5, 0, 1)
+    );
     assert_eq!(world.sqs.take_counters()[0].1.sent, 0);
 }
 
@@ -432,10 +572,15 @@ fn gauges_and_counters_tell_what_cloudwatch_would_be_told() {
 fn a_wait_ends_with_a_message_or_with_patience() {
     let mut world = World::standard(json!({"ReceiveMessageWaitTimeSeconds": "20"}));
     let input = json!({"QueueUrl": world.url});
-    let now = |world: &World| Now { real: world.now, fast: 0 };
+    let now = |world: &World| Now {
+        real: world.now,
+        fast: 0,
+    };
     let at = now(&world);
     assert_eq!(world.sqs.time_to_wait(&input, START, at), Some(20_000));
-    world.ask("SendMessage", json!({"MessageBody": "a", "DelaySeconds": 3})).unwrap();
+    world
+        .ask("SendMessage", json!({"MessageBody": "a", "DelaySeconds": 3}))
+        .unwrap();
     assert_eq!(world.sqs.time_to_wait(&input, START, at), Some(3_000));
     world.now += 3 * SECOND;
     let at = now(&world);
@@ -449,7 +594,9 @@ fn a_wait_ends_with_a_message_or_with_patience() {
 fn a_standard_queue_has_a_limit_on_what_is_in_flight() {
     let mut world = World::standard(json!({}));
     for _ in 0..12_001 {
-        let entries: Vec<Value> = (0..10).map(|id| json!({"Id": id.to_string(), "MessageBody": "x"})).collect();
+        let entries: Vec<Value> = (0..10)
+            .map(|id| json!({"Id": id.to_string(), "MessageBody": "x"}))
+            .collect();
         world.ask("SendMessageBatch", json!({"Entries": entries})).unwrap();
     }
     for _ in 0..12_000 {
