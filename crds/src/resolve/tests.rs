@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::*;
@@ -530,5 +532,141 @@ fn labels_that_aws_refuses_as_tags_are_refused() {
         let faults = judge(document).unwrap_err();
         assert_eq!(faults.len(), 1, "{}", lines(&faults));
         assert_eq!(faults[0].path, format!("metadata.labels.{key}"));
+    }
+}
+
+/// A connector that uses nearly every field.
+fn full() -> Value {
+    with(&[
+        ("/profile", json!("default")),
+        ("/initialState", json!("paused")),
+        (
+            "/errors",
+            json!({ "deadLetterTopic": "dead", "maxRetries": 3, "backoff": "1s" }),
+        ),
+        (
+            "/sink/kafka",
+            json!({ "topic": "orders", "key": "none", "compression": "zstd", "linger": "5ms" }),
+        ),
+        (
+            "/source/sqs/assumeRole",
+            json!({ "arn": "arn:aws:iam::999999999999:role/a", "externalId": "abc" }),
+        ),
+        ("/source/sqs/waitTime", json!("10s")),
+        ("/source/sqs/visibilityTimeout", json!("1m")),
+        ("/task/cpu", json!(512)),
+        ("/task/memory", json!(1024)),
+        ("/task/environment", json!({ "A": "1" })),
+        ("/task/secrets", json!({ "B": { "secret": "kafka", "key": "k" } })),
+        (
+            "/task/logs",
+            json!({ "group": "/ecs/a", "region": "eu-west-1", "streamPrefix": "a" }),
+        ),
+        ("/task/stopTimeout", json!("60s")),
+        ("/task/drainTimeout", json!("20s")),
+        ("/service/securityGroups", json!(["sg-1"])),
+        (
+            "/service/capacityProviders",
+            json!([{ "name": "mine", "base": 1, "weight": 2 }]),
+        ),
+        (
+            "/service/placement",
+            json!({
+                "constraints": [{ "type": "memberOf", "expression": "a" }],
+                "strategies": [{ "type": "spread", "field": "host" }],
+            }),
+        ),
+        (
+            "/service/rollout",
+            json!({ "minimumHealthyPercent": 50, "maximumPercent": 200 }),
+        ),
+        (
+            "/scaling",
+            json!({
+                "min": 0, "max": 6, "memory": 75, "cpu": 60, "runningTasks": "sampleCount",
+                "backlog": { "acceptableLatency": "30s", "processingTime": "50ms" },
+                "cooldowns": { "out": "60s", "in": "5m", "sleep": "5m" },
+            }),
+        ),
+        (
+            "/alarms",
+            json!({
+                "topics": ["arn:aws:sns:eu-west-1:123456789012:alarms"],
+                "oldestMessageAge": { "enabled": true, "threshold": 60, "period": "60s", "evaluationPeriods": 3, "datapointsToAlarm": 2 },
+            }),
+        ),
+    ])
+}
+
+/// Returns the JSON pointers of all nodes below `tree`.
+fn pointers(tree: &Value, at: &str, found: &mut Vec<String>) {
+    let children: Vec<(String, &Value)> = match tree {
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, value)| (index.to_string(), value))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (key, value) in children {
+        found.push(format!("{at}/{key}"));
+        pointers(value, &format!("{at}/{key}"), found);
+    }
+}
+
+fn odd_values() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(u32::MAX),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(""),
+        json!("é\n\u{0}"),
+        json!("x".repeat(3000)),
+        json!("0s"),
+        json!("500000years"),
+        json!("1ms"),
+        json!([]),
+        json!([[null], {}]),
+        json!({}),
+        json!({ "a": null, "b": { "c": [1] } }),
+    ])
+}
+
+#[test]
+fn the_full_connector_has_no_fault() {
+    judge(full()).unwrap_or_else(|faults| panic!("{}", lines(&faults)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn odd_values_anywhere_are_judged_in_words_and_never_panic(changes in prop::collection::vec((any::<Index>(), odd_values()), 1..4)) {
+        let mut document = full();
+        for (place, value) in changes {
+            let mut found = Vec::new();
+            pointers(&document, "", &mut found);
+            *document.pointer_mut(&found[place.index(found.len())]).unwrap() = value;
+        }
+        if let Err(faults) = judge_any(document) {
+            prop_assert!(!faults.is_empty());
+            for fault in faults {
+                let line = fault.to_string();
+                prop_assert!(!line.contains('\n') && !fault.path.is_empty() && !fault.why.is_empty() && !fault.remedy.is_empty(), "{}", line);
+            }
+        }
+    }
+}
+
+fn judge_any(document: Value) -> Result<(), Vec<Fault>> {
+    match parse_value(document)? {
+        Document::Connector(document) => {
+            resolve(&document.metadata.name, &document.metadata.labels, &document.spec).map(|_| ())
+        }
+        _ => Ok(()),
     }
 }
