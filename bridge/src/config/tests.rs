@@ -1,0 +1,148 @@
+//! Configurations from the environment, from files, and refused ones.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const BRIDGE: &str = r#"{
+    "connector": "orders",
+    "source": {
+        "queueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo", "region": "eu-west-1",
+        "maxMessages": 10, "waitTime": "20s", "visibilityTimeout": "60s", "attributes": true, "receivers": 32
+    },
+    "sink": { "topic": "orders", "key": "messageGroupId", "compression": "lz4", "linger": "5ms" },
+    "kafka": {
+        "bootstrapServers": ["localhost:9092"],
+        "security": { "scram": { "username": { "secret": "kafka" }, "password": { "secret": "kafka" } } }
+    },
+    "errors": { "deadLetterTopic": "orders-dead", "maxRetries": 3, "backoff": "1s" },
+    "drainTimeout": "25s"
+}"#;
+
+fn load(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let args = Args::try_parse_from(["penstock-bridge"].iter().chain(arguments)).expect("arguments");
+    let variables: BTreeMap<_, _> = variables.iter().copied().collect();
+    Config::load(&args, |name| variables.get(name).map(|value| (*value).to_owned()))
+}
+
+const SECRETS: [(&str, &str); 2] = [
+    ("PENSTOCK_KAFKA_USERNAME", "alice"),
+    ("PENSTOCK_KAFKA_PASSWORD", "canary-1234"),
+];
+
+#[test]
+fn the_operators_variable_says_what_to_do() {
+    let config = load(&[], &[("PENSTOCK_CONNECTOR", BRIDGE), SECRETS[0], SECRETS[1]]).expect("a configuration");
+    assert_eq!(
+        (config.connector.as_str(), config.sink.topic.as_str()),
+        ("orders", "orders")
+    );
+    assert!(config.pump.ordered && config.pump.dead_letters);
+    assert_eq!(config.pump.max_messages, 1280, "40 for each of 32 receivers");
+    assert!(!format!("{config:?}").contains("canary"), "no secret is printed");
+}
+
+#[test]
+fn a_missing_secret_is_named() {
+    let error = load(&[], &[("PENSTOCK_CONNECTOR", BRIDGE), SECRETS[0]])
+        .expect_err("no password")
+        .to_string();
+    assert!(error.contains("PENSTOCK_KAFKA_PASSWORD"), "{error}");
+}
+
+#[test]
+fn nothing_at_all_says_both_ways() {
+    let error = load(&[], &[]).expect_err("nothing to do").to_string();
+    assert!(
+        error.contains("PENSTOCK_CONNECTOR") && error.contains("--connector"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_variable_out_of_range_is_refused_by_field() {
+    for (from, to, field) in [
+        (r#""waitTime": "20s""#, r#""waitTime": "21s""#, "source.waitTime"),
+        (r#""maxMessages": 10"#, r#""maxMessages": 11"#, "source.maxMessages"),
+        (
+            r#""visibilityTimeout": "60s""#,
+            r#""visibilityTimeout": "0s""#,
+            "source.visibilityTimeout",
+        ),
+        (r#""drainTimeout": "25s""#, r#""drainTimeout": "0s""#, "drainTimeout"),
+    ] {
+        let text = BRIDGE.replace(from, to);
+        let error = load(&[], &[("PENSTOCK_CONNECTOR", &text), SECRETS[0], SECRETS[1]])
+            .expect_err(field)
+            .to_string();
+        assert!(error.starts_with(field), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_field_is_refused() {
+    let text = BRIDGE.replace(r#""drainTimeout""#, r#""drainTimeOut""#);
+    let error = load(&[], &[("PENSTOCK_CONNECTOR", &text)])
+        .expect_err("unknown")
+        .to_string();
+    assert!(error.contains("drainTimeOut"), "{error}");
+}
+
+#[test]
+fn fewer_slots_than_one_call_brings_are_refused() {
+    let variables = [("PENSTOCK_CONNECTOR", BRIDGE), SECRETS[0], SECRETS[1]];
+    let error = load(&["--max-in-flight", "9"], &variables)
+        .expect_err("too few")
+        .to_string();
+    assert!(error.starts_with("--max-in-flight is 9: use 10"), "{error}");
+}
+
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("penstock-bridge-{}-{name}", std::process::id()));
+    std::fs::write(&path, text).expect("a file");
+    path
+}
+
+const CONNECTOR: &str = "
+apiVersion: penstock.dev/v1
+kind: Connector
+metadata: { name: orders }
+spec:
+  profile: shared
+  source: { sqs: { queueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/orders' } }
+  sink: { kafka: { topic: orders } }
+";
+
+const PROFILE: &str = "
+apiVersion: penstock.dev/v1
+kind: Profile
+metadata: { name: shared }
+spec:
+  kafka: { bootstrapServers: ['localhost:9092'] }
+";
+
+#[test]
+fn documents_run_by_hand() {
+    let (connector, profile) = (file("connector.yaml", CONNECTOR), file("profile.yaml", PROFILE));
+    let (connector, profile) = (connector.to_string_lossy(), profile.to_string_lossy());
+    let config = load(&["--connector", &connector, "--profile", &profile], &[]).expect("a configuration");
+    assert_eq!(
+        (config.connector.as_str(), config.source.region.as_str()),
+        ("orders", "eu-west-1")
+    );
+    assert_eq!(config.pump.visibility, Duration::from_secs(60));
+    assert!(!config.pump.ordered && !config.pump.dead_letters);
+    let error = load(&["--connector", &connector], &[])
+        .expect_err("no profile")
+        .to_string();
+    assert!(error.contains("--profile"), "{error}");
+}
+
+#[test]
+fn a_document_with_a_fault_names_the_field() {
+    let broken = file("broken.yaml", &CONNECTOR.replace("profile: shared", "profil: shared"));
+    let error = load(&["--connector", &broken.to_string_lossy()], &[])
+        .expect_err("a fault")
+        .to_string();
+    assert!(error.contains("spec.profil"), "{error}");
+}

@@ -1,0 +1,235 @@
+//! Health by progress: a part that has work and gets nothing done for a minute is stalled, whatever the process looks like.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// How long a part may have work and get nothing done.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// How long the pump's own loop may stand still; it turns at least once a second.
+const LOOP_STALLED_AFTER: Duration = Duration::from_secs(20);
+
+/// The parts whose progress is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Receive calls return.
+    Receive,
+    /// The sink answers for what it holds.
+    Send,
+    /// Deletes and releases succeed.
+    Settle,
+}
+
+const PARTS: [(Part, &str); 3] = [
+    (Part::Receive, "receive"),
+    (Part::Send, "send"),
+    (Part::Settle, "settle"),
+];
+
+/// What the process is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Phase {
+    /// It checks queue and topic; it is not healthy until they are there.
+    Starting,
+    /// It moves messages.
+    Running,
+    /// It hands over what it holds.
+    Draining,
+}
+
+/// The progress of one process.
+#[derive(Debug)]
+pub struct Health {
+    state: Mutex<Watch>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    phase: Phase,
+    turned: Instant,
+    /// By part, since when it has had work without getting anything done; nothing while it has none.
+    waiting: [Option<Instant>; 3],
+}
+
+/// What `/healthz` says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whether the process does its job.
+    pub healthy: bool,
+    /// What it is at.
+    pub phase: Phase,
+    /// In words, what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Every part.
+    pub parts: Vec<PartReport>,
+}
+
+/// One part of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartReport {
+    /// Which part.
+    pub part: &'static str,
+    /// Whether it has work and gets nothing done.
+    pub stalled: bool,
+    /// For how many seconds it has had work without getting anything done; nothing while it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_seconds: Option<f64>,
+}
+
+impl Health {
+    /// Begins to watch, at `now`.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            state: Mutex::new(Watch {
+                phase: Phase::Starting,
+                turned: now,
+                waiting: [None; 3],
+            }),
+        }
+    }
+
+    /// Notes what the process is at.
+    pub fn enter(&self, phase: Phase, now: Instant) {
+        let mut watch = self.watch();
+        watch.phase = phase;
+        watch.turned = now;
+    }
+
+    /// Notes that the pump's loop turned, and for each part whether it has work.
+    pub fn turned(&self, now: Instant, has_work: [(Part, bool); 3]) {
+        let mut watch = self.watch();
+        watch.turned = now;
+        for (part, work) in has_work {
+            let waiting = &mut watch.waiting[part as usize];
+            *waiting = if work { waiting.or(Some(now)) } else { None };
+        }
+    }
+
+    /// Notes that a part got something done.
+    pub fn progressed(&self, part: Part, now: Instant) {
+        if let Some(since) = &mut self.watch().waiting[part as usize] {
+            *since = now;
+        }
+    }
+
+    /// Says how things stand.
+    pub fn report(&self, now: Instant) -> Report {
+        let watch = self.watch();
+        let parts: Vec<_> = PARTS
+            .iter()
+            .map(|(part, name)| report_part(name, watch.waiting[*part as usize], now))
+            .collect();
+        let reason = reason(&watch, &parts, now);
+        Report {
+            healthy: reason.is_none(),
+            phase: watch.phase,
+            reason,
+            parts,
+        }
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn report_part(part: &'static str, since: Option<Instant>, now: Instant) -> PartReport {
+    let waiting = since.map(|since| now.saturating_duration_since(since));
+    PartReport {
+        part,
+        stalled: waiting.is_some_and(|waiting| waiting > STALLED_AFTER),
+        waiting_seconds: waiting.map(|waiting| waiting.as_secs_f64()),
+    }
+}
+
+fn reason(watch: &Watch, parts: &[PartReport], now: Instant) -> Option<String> {
+    if watch.phase == Phase::Starting {
+        return Some("it still checks the queue and the topics".to_owned());
+    }
+    let still = now.saturating_duration_since(watch.turned);
+    if still > LOOP_STALLED_AFTER {
+        return Some(format!("its loop has stood still for {} s", still.as_secs()));
+    }
+    let stalled: Vec<_> = parts.iter().filter(|part| part.stalled).map(|part| part.part).collect();
+    (!stalled.is_empty()).then(|| {
+        format!(
+            "no progress for over {} s: {}",
+            STALLED_AFTER.as_secs(),
+            stalled.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn work(receive: bool, send: bool, settle: bool) -> [(Part, bool); 3] {
+        [(Part::Receive, receive), (Part::Send, send), (Part::Settle, settle)]
+    }
+
+    fn running() -> (Health, Instant) {
+        let now = Instant::now();
+        let health = Health::new(now);
+        health.enter(Phase::Running, now);
+        (health, now)
+    }
+
+    #[tokio::test]
+    async fn it_is_not_healthy_before_it_moves_messages() {
+        let now = Instant::now();
+        let health = Health::new(now);
+        assert!(!health.report(now).healthy);
+        health.enter(Phase::Running, now);
+        assert!(health.report(now).healthy);
+    }
+
+    #[tokio::test]
+    async fn a_part_with_work_and_without_progress_is_named() {
+        let (health, start) = running();
+        health.turned(start, work(true, true, false));
+        let later = start + STALLED_AFTER + Duration::from_secs(1);
+        health.progressed(Part::Receive, later);
+        health.turned(later, work(true, true, false));
+        let report = health.report(later);
+        assert!(!report.healthy);
+        assert_eq!(
+            report
+                .parts
+                .iter()
+                .filter(|part| part.stalled)
+                .map(|part| part.part)
+                .collect::<Vec<_>>(),
+            ["send"]
+        );
+        assert!(report.reason.expect("a reason").contains("send"));
+    }
+
+    #[tokio::test]
+    async fn a_part_without_work_never_stalls() {
+        let (health, start) = running();
+        health.turned(start, work(false, true, false));
+        let later = start + STALLED_AFTER * 3;
+        health.turned(later - Duration::from_secs(1), work(false, false, false));
+        health.turned(later, work(false, true, false));
+        assert!(health.report(later).healthy, "its work began just now");
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_stands_still_is_not_healthy() {
+        let (health, start) = running();
+        health.turned(start, work(false, false, false));
+        assert!(
+            !health
+                .report(start + LOOP_STALLED_AFTER + Duration::from_secs(1))
+                .healthy
+        );
+    }
+}

@@ -1,0 +1,380 @@
+//! Receive -> send -> settle: the delivery promise.
+//!
+//! A message is deleted from its source only after the sink stored it, in the topic or in the dead-letter topic. There is
+//! no other delete. Everything else ends with the message given back to the source or its lease running out. One task
+//! owns the slot table, so no lock guards it; the calls run beside it and come back as events.
+//!
+//! Bounds: messages and bytes are reserved before a call for messages is made, settle calls at once are limited, every
+//! call has a timeout, and a drain has a deadline.
+
+pub(crate) mod backoff;
+mod calls;
+mod groups;
+mod leases;
+mod outcome;
+mod receivers;
+mod settling;
+mod slots;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_order;
+#[cfg(test)]
+mod tests_stop;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::{Health, Part, Phase};
+use crate::sink::{Delivery, Refusal, Route, Sink};
+use crate::source::Source;
+use crate::telemetry::{Counts, Outage, Seldom, Telemetry};
+use backoff::Series;
+use calls::Event;
+use groups::Groups;
+use receivers::Receivers;
+use slots::{SlotId, Slots, State};
+
+/// How many outcomes are taken in at one turn of the loop.
+const OUTCOMES_PER_TURN: usize = 256;
+
+/// How a pump is to work, checked and complete.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Messages per receive call.
+    pub per_call: u32,
+    /// Receive calls open at once.
+    pub receivers: u32,
+    /// How long a receive call waits for a message.
+    pub wait: Duration,
+    /// The lease that a received message comes with.
+    pub visibility: Duration,
+    /// The most messages held, at least `per_call`.
+    pub max_messages: usize,
+    /// The most bytes held.
+    pub max_bytes: usize,
+    /// The largest message that the source may hand out, in bytes.
+    pub largest_message: usize,
+    /// Whether the source keeps the order within groups, and so must the pump.
+    pub ordered: bool,
+    /// Tries after the first for a message that fails for its own content.
+    pub max_retries: u32,
+    /// The wait before the first such retry.
+    pub backoff: Duration,
+    /// Whether there is a dead-letter topic.
+    pub dead_letters: bool,
+    /// How long a stop may take.
+    pub drain: Duration,
+}
+
+/// What the pump tells others.
+#[derive(Debug, Clone)]
+pub struct Voice {
+    /// The metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// The progress.
+    pub health: Arc<Health>,
+}
+
+/// How a pump ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was stored and deleted, or given back.
+    Drained,
+    /// The sink did not answer for this many messages in time. They were given back, and may be stored all the same.
+    Unanswered(usize),
+    /// The deadline passed with this many messages neither deleted nor given back; their leases run out by themselves.
+    CutShort(usize),
+    /// A part of the pump broke, which is a fault of the program's.
+    Broken,
+}
+
+/// Moves messages from a source to a sink.
+pub struct Pump<S, K> {
+    settings: Settings,
+    source: Arc<S>,
+    sink: Arc<K>,
+    deliveries: mpsc::Receiver<Delivery>,
+    voice: Voice,
+    counts: Counts,
+    slots: Slots,
+    groups: Groups,
+    receivers: Receivers,
+    calls: JoinSet<Event>,
+    /// Ends the receive calls that are still open late in a stop.
+    cut_off: CancellationToken,
+    /// What may be sent, in order.
+    ready: VecDeque<SlotId>,
+    /// What was stored and is to be deleted, in order.
+    deletes: VecDeque<SlotId>,
+    /// What is to be given back.
+    returns: VecDeque<SlotId>,
+    settle_calls: usize,
+    settle_waits: Series,
+    next_scan: Instant,
+    drain: Option<Drain>,
+    receiving: Outage,
+    sending: Outage,
+    settling: Outage,
+    refused: Seldom,
+    lapsed: Seldom,
+}
+
+/// A stop that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    /// When open receive calls are cut off and the sink is given up.
+    give_up_at: Instant,
+    /// When the pump ends, whatever is left.
+    deadline: Instant,
+    given_up: bool,
+    unanswered: usize,
+}
+
+impl<S: Source, K: Sink> Pump<S, K> {
+    /// Makes a pump; `deliveries` is where `sink` reports.
+    pub fn new(
+        settings: Settings,
+        source: S,
+        sink: Arc<K>,
+        deliveries: mpsc::Receiver<Delivery>,
+        voice: Voice,
+    ) -> Self {
+        let receivers = Receivers::new(settings.receivers, settings.per_call, settings.largest_message);
+        Self {
+            settings,
+            source: Arc::new(source),
+            sink,
+            deliveries,
+            voice,
+            counts: Counts::default(),
+            slots: Slots::default(),
+            groups: Groups::default(),
+            receivers,
+            calls: JoinSet::new(),
+            cut_off: CancellationToken::new(),
+            ready: VecDeque::new(),
+            deletes: VecDeque::new(),
+            returns: VecDeque::new(),
+            settle_calls: 0,
+            settle_waits: Series::new(Duration::from_millis(200), Duration::from_secs(5)),
+            next_scan: Instant::now(),
+            drain: None,
+            receiving: Outage::new("Receiving from the queue"),
+            sending: Outage::new("Sending to Kafka"),
+            settling: Outage::new("Deleting from the queue"),
+            refused: Seldom::default(),
+            lapsed: Seldom::default(),
+        }
+    }
+
+    /// Moves messages until `shutdown`, then hands over what is held.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Ending {
+        self.voice.health.enter(Phase::Running, Instant::now());
+        let mut outcomes = Vec::with_capacity(OUTCOMES_PER_TURN);
+        loop {
+            let now = Instant::now();
+            let wake = self.turn(now);
+            if let Some(ending) = self.ending(now) {
+                return ending;
+            }
+            tokio::select! {
+                () = shutdown.cancelled(), if self.drain.is_none() => self.begin_drain(Instant::now()),
+                taken = self.deliveries.recv_many(&mut outcomes, OUTCOMES_PER_TURN) => {
+                    if taken == 0 {
+                        tracing::error!("The sink closed its outcomes; the bridge cannot go on");
+                        return Ending::Broken;
+                    }
+                    let now = Instant::now();
+                    outcomes.drain(..).for_each(|outcome| self.delivered(outcome, now));
+                }
+                Some(event) = self.calls.join_next(), if !self.calls.is_empty() => match event {
+                    Ok(event) => self.take(event, Instant::now()),
+                    Err(error) if error.is_cancelled() => {}
+                    Err(error) => {
+                        tracing::error!(%error, "A call broke off inside the program; the bridge cannot go on");
+                        return Ending::Broken;
+                    }
+                },
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Does everything that is due and returns when the next thing may be.
+    fn turn(&mut self, now: Instant) -> Instant {
+        self.give_up_if_due(now);
+        if now >= self.next_scan {
+            self.next_scan = now + self.scan_interval();
+            self.scan_leases(now);
+        }
+        self.open_receives(now);
+        self.send_ready();
+        let settle_due = self.settle(now);
+        self.tell(now);
+        let drain = self.drain.map(|drain| {
+            if drain.given_up {
+                drain.deadline
+            } else {
+                drain.give_up_at
+            }
+        });
+        let scan = (!self.slots.is_empty()).then_some(self.next_scan);
+        let held_back = self
+            .receivers
+            .held_back_until()
+            .filter(|time| *time > now && self.drain.is_none());
+        let heartbeat = now + Duration::from_secs(1);
+        [settle_due, drain, scan, held_back]
+            .into_iter()
+            .flatten()
+            .fold(heartbeat, Instant::min)
+    }
+
+    fn open_receives(&mut self, now: Instant) {
+        if self.drain.is_some() {
+            return;
+        }
+        loop {
+            let free_messages = self.settings.max_messages.saturating_sub(self.slots.len());
+            let free_bytes = self.settings.max_bytes.saturating_sub(self.slots.bytes());
+            match self.receivers.open(now, free_messages, free_bytes, self.slots.len()) {
+                Some(reservation) => self.call_receive(reservation),
+                None => return,
+            }
+        }
+    }
+
+    /// Hands the sink what may be sent, until it is full.
+    fn send_ready(&mut self) {
+        while let Some(id) = self.ready.pop_front() {
+            let Some(slot) = self.slots.get(id).filter(|slot| slot.state == State::Waiting) else {
+                continue;
+            };
+            let route = match &slot.cause {
+                Some(cause) => Route::DeadLetter(cause),
+                None if slot.alone => Route::Alone,
+                None => Route::Together,
+            };
+            match self.sink.send(id.ticket(), &slot.message, route) {
+                Ok(()) => self.set_state(id, State::Sending),
+                Err(Refusal::Full) => {
+                    self.ready.push_front(id);
+                    return;
+                }
+                Err(Refusal::Failed(failure)) => {
+                    self.set_state(id, State::Sending);
+                    self.delivered(
+                        Delivery {
+                            ticket: id.ticket(),
+                            result: Err(failure),
+                        },
+                        Instant::now(),
+                    );
+                }
+            }
+        }
+    }
+
+    fn begin_drain(&mut self, now: Instant) {
+        let drain = self.settings.drain;
+        let held = self.slots.len();
+        tracing::info!(
+            held,
+            timeout_seconds = drain.as_secs_f64(),
+            "Stopping: handing over what is held"
+        );
+        self.voice.health.enter(Phase::Draining, now);
+        self.drain = Some(Drain {
+            give_up_at: now + drain * 4 / 5,
+            deadline: now + drain - (drain / 10).min(Duration::from_millis(500)),
+            given_up: false,
+            unanswered: 0,
+        });
+        let waits = |state: &State| matches!(state, State::Waiting | State::Backoff(_) | State::Returning { .. });
+        self.give_back_all(now, waits);
+        self.ready.clear();
+    }
+
+    /// Gives up what the sink has not answered for, in time to give it back to the source.
+    fn give_up_if_due(&mut self, now: Instant) {
+        let Some(drain) = self.drain.filter(|drain| !drain.given_up && now >= drain.give_up_at) else {
+            return;
+        };
+        let unanswered = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.state == State::Sending)
+            .count();
+        self.drain = Some(Drain {
+            given_up: true,
+            unanswered,
+            ..drain
+        });
+        if unanswered > 0 {
+            tracing::warn!(
+                unanswered,
+                "Kafka has not answered in time; giving its messages back to the queue"
+            );
+            self.sink.abandon();
+            self.give_back_all(now, |state| *state == State::Sending);
+        }
+        self.calls_cut_off();
+    }
+
+    fn give_back_all(&mut self, now: Instant, which: impl Fn(&State) -> bool) {
+        let chosen: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| which(&slot.state))
+            .map(|(id, _)| id)
+            .collect();
+        for id in chosen {
+            self.give_back(id, Duration::ZERO, now);
+        }
+    }
+
+    fn ending(&self, now: Instant) -> Option<Ending> {
+        let drain = self.drain?;
+        if self.slots.is_empty() && self.receivers.in_flight() == 0 {
+            return Some(if drain.unanswered == 0 {
+                Ending::Drained
+            } else {
+                Ending::Unanswered(drain.unanswered)
+            });
+        }
+        (now >= drain.deadline).then(|| Ending::CutShort(self.slots.len()))
+    }
+
+    /// Publishes the counts as of now, all at once, and the progress of each part.
+    fn tell(&mut self, now: Instant) {
+        self.counts.in_flight = self.slots.unacknowledged() as u64;
+        self.counts.buffered_bytes = self.slots.bytes() as u64;
+        self.counts.deletes_pending = (self.slots.len() - self.slots.unacknowledged()) as u64;
+        self.voice.telemetry.publish(self.counts);
+        let receiving = self.receivers.in_flight() > 0 || self.receivers.held_back_until().is_some();
+        let sending = self.counts.in_flight > 0;
+        let settling = self.settle_calls > 0 || !self.deletes.is_empty() || !self.returns.is_empty();
+        let work = [
+            (Part::Receive, receiving),
+            (Part::Send, sending),
+            (Part::Settle, settling),
+        ];
+        self.voice.health.turned(now, work);
+    }
+
+    fn set_state(&mut self, id: SlotId, state: State) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.state = state;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Order within groups, over failures and leases.
+
+use std::time::Duration;
+
+use crate::pump::Settings;
+use crate::pump::fake::{Rig, grouped, settings, too_large};
+use crate::sink::Failure;
+
+fn ordered() -> Settings {
+    Settings {
+        ordered: true,
+        ..settings()
+    }
+}
+
+/// Returns the numbers of a group's stored messages, in the order of storing, first copies only.
+fn numbers(rig: &Rig, group: &[u32]) -> Vec<u32> {
+    let mut seen = Vec::new();
+    for name in rig.sink.stored() {
+        let number = name
+            .rsplit('-')
+            .next()
+            .and_then(|text| text.parse().ok())
+            .expect("a number");
+        if group.contains(&number) && !seen.contains(&number) {
+            seen.push(number);
+        }
+    }
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_message_holds_its_group_and_no_other() {
+    let messages = [
+        grouped(1, "a"),
+        grouped(2, "a"),
+        grouped(3, "a"),
+        grouped(11, "b"),
+        grouped(12, "b"),
+    ];
+    let rig = Rig::start(ordered(), messages, |_, sink| {
+        let gone = Failure::Unavailable("gone".to_owned());
+        sink.fail(
+            "message-2",
+            [gone.clone(), too_large(), gone.clone(), too_large(), gone],
+        );
+    });
+    rig.until("the other group is through", |rig| numbers(rig, &[11, 12]).len() == 2)
+        .await;
+    assert_eq!(numbers(&rig, &[1, 2, 3]), [1]);
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(numbers(&rig, &[1, 2, 3]), [1, 2, 3]);
+    assert_eq!(rig.sink.stored().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_message_lets_its_group_go_on() {
+    let messages = [grouped(1, "a"), grouped(2, "a"), grouped(3, "a")];
+    let rig = Rig::start(ordered(), messages, |_, sink| sink.poison("message-2"));
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.sink.stored(), ["message-1", "dead message-2", "message-3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_dead_letters_nothing_overtakes_the_message_that_was_given_back() {
+    let messages = [grouped(1, "a"), grouped(2, "a"), grouped(3, "a")];
+    let without = Settings {
+        dead_letters: false,
+        max_retries: 0,
+        ..ordered()
+    };
+    let rig = Rig::start(without, messages, |_, sink| {
+        sink.fail("message-2", [too_large(), too_large(), too_large(), too_large()]);
+    });
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.sink.stored(), ["message-1", "message-2", "message-3"]);
+    assert!(rig.counts().released >= 4, "two and three came back twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_first_message_lost_its_lease_starts_again_from_it() {
+    let messages = [grouped(1, "a"), grouped(2, "a")];
+    let gone = || Failure::Unavailable("gone".to_owned());
+    let rig = Rig::start(ordered(), messages, |_, sink| {
+        sink.fail("message-1", std::iter::repeat_with(gone).take(1000))
+    });
+    rig.until("it failed", |rig| rig.counts().sink_errors > 0).await;
+    rig.queue.deliver_elsewhere("message-1");
+    rig.until("its lease is lost", |rig| rig.counts().leases_lost == 1)
+        .await;
+    rig.until("the rest of the group is given back", |rig| rig.counts().released == 2)
+        .await;
+    rig.sink.fail("message-1", []);
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.sink.stored(), ["message-1", "message-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_of_a_group_follow_its_order() {
+    let rig = Rig::start(ordered(), (0..30).map(|n| grouped(n, "a")), |queue, _| {
+        queue.refuse_deletes_of("message-0", 4);
+    });
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    let deleted = |n: u32| {
+        rig.queue
+            .log()
+            .iter()
+            .rposition(|call| call == &format!("delete message-{n}/1"))
+    };
+    let places: Vec<_> = (0..30).map(deleted).collect();
+    // The first ten share a batch, in which SQS refused one; nothing else is deleted before that one.
+    assert!(
+        places[10..].iter().all(|place| *place > places[0]) && places[10..].is_sorted(),
+        "{places:?}"
+    );
+    assert_eq!(numbers(&rig, &(0..30).collect::<Vec<_>>()), (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_groups_keep_their_order_under_failures() {
+    let messages = (0..200u32).map(|n| grouped(n, &format!("group-{}", n % 20)));
+    let rig = Rig::start(ordered(), messages, |_, sink| {
+        for n in (0..200).step_by(7) {
+            sink.fail(
+                &format!("message-{n}"),
+                [Failure::Unavailable("gone".to_owned()), too_large()],
+            );
+        }
+    });
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    for group in 0..20 {
+        let members: Vec<u32> = (0..200).filter(|n| n % 20 == group).collect();
+        assert_eq!(numbers(&rig, &members), members);
+    }
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!((rig.sink.stored().len(), rig.counts().buffered_bytes), (200, 0));
+}

@@ -1,0 +1,338 @@
+//! The sink that writes Kafka: idempotent, acknowledged by all in-sync replicas, never waiting.
+//!
+//! Messages travel on one of two lanes. The shared lane fills batches. The lone lane puts each message into a batch of
+//! its own, because a broker may refuse a whole batch for one record: only there a refusal is about the message itself.
+//! librdkafka retries what can be retried for as long as it takes; leases are extended meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use penstock_crds::{Compression, RecordKey};
+use penstock_kafka::Context;
+use rdkafka::ClientConfig;
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::sink::failure::judge;
+use crate::sink::record::{self, Origin};
+use crate::sink::{Delivery, Failure, Refusal, Route, Sink, Ticket};
+use crate::source::Message;
+use crate::telemetry::Seldom;
+
+/// Librdkafka must not refuse on its own what a broker may take: SQS messages have at most 1 MiB, our headers add little,
+/// and a broker judges the compressed batch.
+const LARGEST_RECORD: usize = 4 << 20;
+
+/// Kafka's own default, and the most that a batch may have before it is sent on.
+const LARGEST_BATCH: usize = 1_000_000;
+
+/// How long a broken producer stays before the next one is made.
+const REBUILD_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the sink writes, and how.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// How to reach Kafka.
+    pub connection: penstock_kafka::Settings,
+    /// The connector's name.
+    pub connector: String,
+    /// The topic.
+    pub topic: String,
+    /// The topic for messages that were refused.
+    pub dead_letter_topic: Option<String>,
+    /// What becomes the key.
+    pub key: RecordKey,
+    /// How batches are compressed.
+    pub compression: Compression,
+    /// How long a record waits for others.
+    pub linger: Duration,
+    /// The most messages that are handed over at once.
+    pub max_messages: usize,
+    /// The most bytes that are handed over at once.
+    pub max_bytes: usize,
+    /// The largest batch that the topic takes.
+    pub topic_limit: usize,
+}
+
+/// Writes messages to Kafka.
+pub struct KafkaSink {
+    settings: KafkaSettings,
+    origin: Origin,
+    together: Lane,
+    alone: Lane,
+}
+
+/// Why a producer could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("could not make the Kafka producer")]
+pub struct CreateProducerError(#[source] KafkaError);
+
+impl KafkaSink {
+    /// Makes the sink; it connects in the background and reports to `outcomes`.
+    pub fn new(settings: KafkaSettings, outcomes: mpsc::Sender<Delivery>) -> Result<Self, CreateProducerError> {
+        let context = Context::new(&settings.connection);
+        let lane = |config| Lane {
+            config,
+            context: context.clone(),
+            outcomes: outcomes.clone(),
+            built: Mutex::default(),
+        };
+        let together = lane(shared_config(&settings));
+        together.producer().map_err(CreateProducerError)?;
+        let alone = lane(lone_config(&settings));
+        let origin = Origin {
+            topic: settings.topic.clone(),
+            connector: settings.connector.clone(),
+        };
+        Ok(Self {
+            settings,
+            origin,
+            together,
+            alone,
+        })
+    }
+}
+
+impl Sink for KafkaSink {
+    fn send(&self, ticket: Ticket, message: &Message, route: Route<'_>) -> Result<(), Refusal> {
+        let (lane, topic, cause) = match route {
+            Route::Together => (&self.together, &self.settings.topic, None),
+            Route::Alone => (&self.alone, &self.settings.topic, None),
+            Route::DeadLetter(cause) => {
+                let topic = self.settings.dead_letter_topic.as_ref();
+                (
+                    &self.alone,
+                    topic.unwrap_or(&self.settings.topic),
+                    Some((&self.origin, cause)),
+                )
+            }
+        };
+        let unavailable = |error: KafkaError| Refusal::Failed(Failure::Unavailable(error.to_string()));
+        let producer = lane.producer().map_err(unavailable)?;
+        let mut outgoing = BaseRecord::with_opaque_to(topic, ticket.0)
+            .payload(message.body.as_str())
+            .headers(record::headers(message, cause));
+        if let Some(key) = record::key(message, self.settings.key) {
+            outgoing = outgoing.key(key);
+        }
+        match producer.send(outgoing) {
+            Ok(()) => Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Err(Refusal::Full),
+            Err((error, _)) => {
+                producer.context().note(&error);
+                Err(Refusal::Failed(judge(&error)))
+            }
+        }
+    }
+
+    fn abandon(&self) {
+        for lane in [&self.together, &self.alone] {
+            if let Some((producer, _)) = &*lane.built() {
+                producer.purge(PurgeConfig::default().queue().inflight());
+            }
+        }
+    }
+}
+
+/// One producer, made anew when librdkafka declares it broken for good.
+struct Lane {
+    config: ClientConfig,
+    context: Context,
+    outcomes: mpsc::Sender<Delivery>,
+    built: Mutex<Option<(Arc<Courier>, Instant)>>,
+}
+
+type Courier = ThreadedProducer<Reporter>;
+
+impl Lane {
+    fn producer(&self) -> Result<Arc<Courier>, KafkaError> {
+        let mut built = self.built();
+        if let Some((producer, since)) = &*built {
+            let usable = !producer.context().broken.load(Ordering::Relaxed);
+            if usable || since.elapsed() < REBUILD_PAUSE {
+                return Ok(producer.clone());
+            }
+            tracing::warn!("The Kafka producer is broken for good; making another");
+        }
+        let reporter = Reporter {
+            context: self.context.clone(),
+            outcomes: self.outcomes.clone(),
+            broken: AtomicBool::new(false),
+            noise: Mutex::default(),
+        };
+        let producer: Arc<Courier> = Arc::new(self.config.create_with_context(reporter)?);
+        if let Some((old, _)) = built.replace((producer.clone(), Instant::now())) {
+            // Dropping waits for its thread, and reports the outcome of what it still held.
+            std::thread::spawn(move || drop(old));
+        }
+        Ok(producer)
+    }
+
+    fn built(&self) -> std::sync::MutexGuard<'_, Option<(Arc<Courier>, Instant)>> {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reports outcomes to the pump, and passes everything else on to the shared context.
+struct Reporter {
+    context: Context,
+    outcomes: mpsc::Sender<Delivery>,
+    broken: AtomicBool,
+    noise: Mutex<Seldom>,
+}
+
+impl Reporter {
+    fn note(&self, error: &KafkaError) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Librdkafka repeats itself for every broker and every attempt while one is away.
+    fn is_news(&self) -> bool {
+        self.noise
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .due(Instant::now())
+            .is_some()
+    }
+}
+
+impl ClientContext for Reporter {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = Context::ENABLE_REFRESH_OAUTH_TOKEN;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if self.is_news() {
+            self.context.log(level, facility, message);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(&error);
+        if self.is_news() {
+            self.context.error(error, reason);
+        }
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.context.generate_oauth_token(config)
+    }
+}
+
+impl ProducerContext for Reporter {
+    type DeliveryOpaque = usize;
+
+    /// Runs on the producer's own thread, which may wait; the channel has room for every message anyway.
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| {
+            self.note(error);
+            judge(error)
+        });
+        // The pump is gone at the very end of a stop; then nobody needs the outcome.
+        let _ = self.outcomes.blocking_send(Delivery {
+            ticket: Ticket(ticket),
+            result,
+        });
+    }
+}
+
+fn shared_config(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = settings.connection.client_config();
+    let kibibytes = (settings.max_bytes.max(LARGEST_RECORD * 2) / 1024).min(2_097_151);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", compression(settings.compression))
+        .set("linger.ms", settings.linger.as_millis().to_string())
+        .set("message.timeout.ms", "0")
+        .set("message.max.bytes", LARGEST_RECORD.to_string())
+        .set("batch.size", settings.topic_limit.clamp(1, LARGEST_BATCH).to_string())
+        .set(
+            "queue.buffering.max.messages",
+            settings.max_messages.clamp(1, 10_000_000).to_string(),
+        )
+        .set("queue.buffering.max.kbytes", kibibytes.to_string())
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("socket.keepalive.enable", "true");
+    config
+}
+
+fn lone_config(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = shared_config(settings);
+    config.set("batch.num.messages", "1").set("linger.ms", "0");
+    config
+}
+
+fn compression(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Snappy => "snappy",
+        Compression::Lz4 => "lz4",
+        Compression::Zstd => "zstd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(compression: Compression) -> KafkaSettings {
+        KafkaSettings {
+            connection: penstock_kafka::Settings {
+                bootstrap_servers: vec!["localhost:1".to_owned()],
+                security: penstock_kafka::Security::Plaintext,
+                client_id: "penstock-test".to_owned(),
+            },
+            connector: "orders".to_owned(),
+            topic: "orders".to_owned(),
+            dead_letter_topic: None,
+            key: RecordKey::MessageId,
+            compression,
+            linger: Duration::from_millis(5),
+            max_messages: 1000,
+            max_bytes: 64 << 20,
+            topic_limit: 50_000,
+        }
+    }
+
+    #[test]
+    fn librdkafka_takes_the_configuration_of_both_lanes() {
+        let all = [
+            Compression::None,
+            Compression::Gzip,
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zstd,
+        ];
+        for compression in all {
+            let settings = settings(compression);
+            for config in [shared_config(&settings), lone_config(&settings)] {
+                assert!(config.create_native_config().is_ok(), "{compression:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_batch_is_larger_than_the_topic_takes() {
+        let mut settings = settings(Compression::None);
+        assert_eq!(shared_config(&settings).get("batch.size"), Some("50000"));
+        settings.topic_limit = 10 << 20;
+        assert_eq!(shared_config(&settings).get("batch.size"), Some("1000000"));
+    }
+
+    #[test]
+    fn the_lone_lane_never_shares_a_batch() {
+        assert_eq!(
+            lone_config(&settings(Compression::Lz4)).get("batch.num.messages"),
+            Some("1")
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Where messages come from, in our words.
+//!
+//! A source hands messages out under a lease and is later told what became of each. It keeps no list of its own: what is
+//! held, and until when, stands in the pump's slot table alone. `source/sqs.rs` is the one that reads SQS.
+
+pub mod access;
+pub mod sqs;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// The right to settle one delivery of one message; a redelivery carries another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt(pub String);
+
+/// One message as the source handed it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The id that stays the same over redeliveries.
+    pub id: String,
+    /// The right to settle this delivery.
+    pub receipt: Receipt,
+    /// The message itself.
+    pub body: String,
+    /// What goes into the record's headers, in order.
+    pub headers: Vec<Header>,
+    /// Messages of one group are delivered one after another.
+    pub group: Option<String>,
+    /// The place within the group.
+    pub sequence: Option<u128>,
+    /// Milliseconds since 1970 when the message was sent to the source, if the source says.
+    pub sent_at: Option<u64>,
+    /// How often it has been handed out, this time included.
+    pub receive_count: u32,
+}
+
+impl Message {
+    /// Returns the bytes that count against the buffer's limit.
+    pub fn size(&self) -> usize {
+        /// What a slot costs beside the bytes of the message: the table's entry, the receipt and the index by id.
+        const OVERHEAD: usize = 768;
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|header| header.name.len() + header.value.len())
+            .sum();
+        OVERHEAD + self.body.len() + headers
+    }
+}
+
+/// One header of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value, any bytes.
+    pub value: Bytes,
+}
+
+impl Header {
+    /// Makes a header of text.
+    pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: Bytes::from(value.into()),
+        }
+    }
+}
+
+/// One call for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receive {
+    /// The most messages to return.
+    pub max: u32,
+    /// The name of this attempt: a call that failed is repeated under the same name, so that an ordered source can hand
+    /// out again what the lost reply held.
+    pub attempt: String,
+}
+
+/// What a source is told about messages that it handed out, at most [`SETTLE_BATCH`] at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settle {
+    /// These are safe elsewhere: forget them.
+    Delete(Vec<Receipt>),
+    /// Hide each for that long from now on: a longer lease, or zero to hand it to somebody else.
+    Hide(Vec<(Receipt, Duration)>),
+}
+
+/// The most messages that one [`Settle`] may name.
+pub const SETTLE_BATCH: usize = 10;
+
+/// What became of one receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It is done.
+    Done,
+    /// The receipt is void: the lease ran out, or another delivery replaced it.
+    Stale,
+    /// It was not done, but may be tried again.
+    Failed(String),
+}
+
+/// A source of messages.
+pub trait Source: Send + Sync + 'static {
+    /// Waits for messages as long as the source was configured to.
+    fn receive(&self, call: Receive) -> impl Future<Output = Result<Vec<Message>, Error>> + Send;
+
+    /// Settles messages; the answers are in the order of the question.
+    fn settle(&self, request: Settle) -> impl Future<Output = Result<Vec<Settled>, Error>> + Send;
+}
+
+/// Why a whole call failed. Every kind is waited out: what is wrong may be mended while the bridge runs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct Error {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// What the source said, free of secrets.
+    pub message: String,
+}
+
+/// The kinds of failure that are waited out differently or have another remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The source asks for fewer calls.
+    Throttled,
+    /// More messages are in flight than the source allows.
+    OverLimit,
+    /// The queue is not there.
+    Missing,
+    /// The caller may not do this.
+    Denied,
+    /// The caller's credentials are missing, expired or wrong.
+    Credentials,
+    /// There was no answer in time.
+    Timeout,
+    /// Anything else: connection failures and errors of the source's own.
+    Unavailable,
+}
+
+impl ErrorKind {
+    /// Returns its name for metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::OverLimit => "over_limit",
+            Self::Missing => "missing",
+            Self::Denied => "denied",
+            Self::Credentials => "credentials",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorKind {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Throttled => "the queue's service asks for fewer calls",
+            Self::OverLimit => "too many messages of the queue are in flight",
+            Self::Missing => "the queue does not exist",
+            Self::Denied => "access to the queue is denied",
+            Self::Credentials => "the credentials for the queue are missing, expired or wrong",
+            Self::Timeout => "the queue's service did not answer in time",
+            Self::Unavailable => "the queue's service cannot be used",
+        })
+    }
+}
