@@ -96,6 +96,9 @@ enum FamilyStatus {
     All,
 }
 
+/// A task definition's size limit, in bytes of its JSON.
+const MAX_LENGTH: usize = 65_536;
+
 impl Ecs {
     /// The revision that `reference` means; a family alone means its latest ACTIVE revision.
     pub(super) fn definition(&self, reference: &str) -> Option<&TaskDefinition> {
@@ -117,6 +120,12 @@ impl Ecs {
 
     pub(super) fn register_task_definition(&mut self, call: &Call<'_>) -> Answer {
         let input: RegisterTaskDefinition = read(call)?;
+        let length = call.input.to_string().len();
+        if length > MAX_LENGTH {
+            return Err(client(format!(
+                "Actual length: '{length}'. Max allowed length is '{MAX_LENGTH}' bytes."
+            )));
+        }
         let size = checked(&input)?;
         let family = self.families.entry(input.family.clone()).or_default();
         family.last_revision += 1;

@@ -91,3 +91,17 @@ fn secrets_and_logs_need_an_execution_role() {
             .contains("execution role")
     );
 }
+
+#[test]
+fn a_definition_of_more_than_64_kib_is_refused() {
+    let mut world = World::new();
+    let long = json!({"environment": [{"name": "A", "value": "x".repeat(65_000)}]});
+    world.call("RegisterTaskDefinition", definition(long)).unwrap();
+    let longer = json!({"environment": [{"name": "A", "value": "x".repeat(65_536)}]});
+    assert!(
+        world
+            .code("RegisterTaskDefinition", definition(longer))
+            .1
+            .contains("65536")
+    );
+}

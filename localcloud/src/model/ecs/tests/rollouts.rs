@@ -280,3 +280,22 @@ fn disturb(world: &mut World, choice: &str) {
         _ => {}
     }
 }
+
+#[test]
+fn health_checks_that_fail_within_the_grace_period_stop_nothing() {
+    let mut world = World::new();
+    world.register(checked());
+    world.create(1, json!({"healthCheckGracePeriodSeconds": 100}));
+    world.settle();
+    let task_arn = world.tasks("RUNNING")[0].clone();
+    let unhealthy = TaskReport::Health {
+        task_arn: task_arn.clone(),
+        healthy: false,
+    };
+    world.report(unhealthy.clone());
+    assert_eq!(world.describe_task(&task_arn)["healthStatus"], "UNHEALTHY");
+    assert_eq!(world.describe_task(&task_arn)["desiredStatus"], "RUNNING");
+    world.sleep(100);
+    world.report(unhealthy);
+    assert_eq!(world.describe_task(&task_arn)["desiredStatus"], "STOPPED");
+}

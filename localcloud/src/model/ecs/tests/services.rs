@@ -221,3 +221,13 @@ fn a_cluster_in_use_is_not_deleted() {
     world.call("DeleteCluster", json!({"cluster": "default"})).unwrap();
     assert_eq!(world.code("ListServices", json!({})).0, "ClusterNotFoundException");
 }
+
+#[test]
+fn the_token_of_a_service_that_was_deleted_makes_no_new_one() {
+    let mut world = World::new();
+    world.create(0, json!({"clientToken": "a"}));
+    world.call("DeleteService", json!({"service": "s"})).unwrap();
+    world.step();
+    assert_eq!(world.create(0, json!({"clientToken": "a"}))["status"], "INACTIVE");
+    assert_eq!(world.create(0, json!({"clientToken": "b"}))["status"], "ACTIVE");
+}
