@@ -250,7 +250,7 @@ impl Caches {
         Self {
             definitions: Cache::new(20_000, 24 * hour),
             revisions: Cache::new(20_000, 24 * hour),
-            deployments: Cache::new(20_000, hour),
+            deployments: Cache::new(20_000, 10 * minute),
             inactive: Cache::new(20_000, 5 * minute),
             clusters: Cache::new(1_000, 5 * minute),
             alarm_tags: Cache::new(50_000, hour),

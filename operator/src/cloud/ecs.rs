@@ -377,6 +377,9 @@ pub(super) async fn update(
         .call(Category::ServiceModify, "UpdateService", request.send())
         .await?;
     aws.caches.services.remove(&subject.name);
+    if let Some(arn) = answer.service().and_then(SdkService::service_arn) {
+        aws.caches.deployments.remove(&arn.to_owned());
+    }
     Ok(receipt(&answer))
 }
 

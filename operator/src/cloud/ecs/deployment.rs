@@ -24,10 +24,10 @@ pub(in crate::cloud) struct Finished {
     deployment: Arc<Deployment>,
 }
 
-/// What `DescribeServices` shows of deployments: another one begins with another id.
+/// What `DescribeServices` shows of deployments. A rollback may bring an earlier id back, but not its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fingerprint {
-    ids: Vec<String>,
+    deployments: Vec<(String, Option<i128>)>,
     settled: bool,
 }
 
@@ -89,8 +89,14 @@ fn fingerprint(service: &SdkService) -> Fingerprint {
         )
     };
     let deployments = service.deployments();
+    let told = |one: &SdkDeployment| {
+        (
+            one.id().unwrap_or_default().to_owned(),
+            one.updated_at().map(|at| at.as_nanos()),
+        )
+    };
     Fingerprint {
-        ids: deployments.iter().filter_map(|one| one.id.clone()).collect(),
+        deployments: deployments.iter().map(told).collect(),
         settled: deployments.iter().all(settled),
     }
 }
