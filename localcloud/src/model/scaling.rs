@@ -6,6 +6,8 @@
 //! What AWS does not document is chosen here: how many data points the alarms of a policy need ([`HIGH_DATAPOINTS`],
 //! [`LOW_DATAPOINTS`]), the low alarm's threshold ([`LOW_SHARE`]), and how long a change may take ([`FULFILMENT_LIMIT`]).
 //! Both alarms are made also when scale-in is disabled, and a standing alarm that cannot scale is reported once, not every minute.
+//! A cooldown begins when the service has come to the count that was set. Within a scale-out cooldown, what is wanted is
+//! reckoned from what ran before it. An attribute that `SuspendedState` does not name stays as it is.
 //!
 //! This service never touches another: the counts and alarms that it wants changed wait in
 //! [`Scaling::take_count_changes`] and [`Scaling::take_alarm_changes`].

@@ -291,7 +291,12 @@ impl Alarms {
     fn configured(&mut self, name: &str, now: Millis, verb: &str, kind: &str) {
         let mut data = json!({"version": "1.0", "type": kind});
         if let (Some(alarm), Some(entries)) = (self.by_name.get(name), data.as_object_mut()) {
-            entries.insert("updatedAlarm".to_owned(), members(&alarm.settings));
+            let member = if kind == "Create" {
+                "createdAlarm"
+            } else {
+                "updatedAlarm"
+            };
+            entries.insert(member.to_owned(), members(&alarm.settings));
         }
         self.history.add(
             name,

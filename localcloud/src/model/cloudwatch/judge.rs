@@ -2,7 +2,8 @@
 //!
 //! After "Using Amazon CloudWatch alarms" in the Amazon CloudWatch User Guide, sections "How alarm state is evaluated when data is missing" and
 //! "Avoiding premature transitions to alarm state". The guide does not say how many points beyond N are retrieved; its
-//! examples retrieve 5 for N = 3, so the model retrieves N + 2.
+//! examples retrieve 5 for N = 3, so the model retrieves N + 2. Nor does it name the state of an alarm whose few points all
+//! breach and are too recent (`- - - - X`): here it is `OK`, as when one of them did not breach.
 
 use serde::{Deserialize, Serialize};
 

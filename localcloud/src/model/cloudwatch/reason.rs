@@ -30,25 +30,59 @@ pub(super) fn reason(settings: &Settings, state: State, points: &[Point]) -> Str
         .iter()
         .filter(|(_, value)| settings.breaches(*value) == is_alarm)
         .collect();
-    let values: Vec<String> = listed.iter().map(|point| written(point)).collect();
-    let missing = rule.periods.saturating_sub(points.len());
-    let tail = if missing > 0 {
-        format!(" and {}", filled(rule, missing))
-    } else {
-        String::new()
+    if listed.is_empty() {
+        return unsettled(settings, rule, state, points);
+    }
+    let tail = match rule.missing {
+        Missing::Breaching | Missing::NotBreaching if points.len() < rule.periods => {
+            format!(" and {}", filled(rule, rule.periods - points.len()))
+        }
+        _ => String::new(),
     };
     format!(
-        "Threshold Crossed: {} out of the last {} [{}] {} {} the threshold ({:?}){tail} {}.",
-        listed.len(),
-        counted(points.len(), "datapoint", "datapoints").replace("1 datapoint", "1 datapoints"),
-        values.join(", "),
+        "Threshold Crossed: {} {} {}{tail} {}.",
+        values(&listed, points.len()),
         verb(listed.len(), is_alarm),
-        settings
-            .comparison_operator
-            .map_or("compared with", |operator| operator.words()),
-        settings.threshold.unwrap_or_default(),
+        relation(settings),
         transition(rule, is_alarm)
     )
+}
+
+/// Returns the reason for a state that the filled-in points decided against all real ones, or that too few real ones left.
+fn unsettled(settings: &Settings, rule: Rule, state: State, points: &[Point]) -> String {
+    let listed: Vec<&Point> = points.iter().collect();
+    let breaching = state != State::Alarm;
+    let (values, relation) = (values(&listed, points.len()), relation(settings));
+    let verb = verb(listed.len(), breaching);
+    match rule.missing {
+        Missing::Breaching | Missing::NotBreaching => {
+            let filled = filled(rule, rule.periods.saturating_sub(points.len()));
+            format!("Threshold Crossed: {values} {verb} {relation} and {filled}.")
+        }
+        Missing::Missing | Missing::Ignore => {
+            format!(
+                "Threshold Crossed: {values} {verb} {relation}, and {} are needed for an alarm.",
+                rule.to_alarm
+            )
+        }
+    }
+}
+
+/// Returns the listed values among the last `of`.
+fn values(listed: &[&Point], of: usize) -> String {
+    let values: Vec<String> = listed.iter().map(|point| written(point)).collect();
+    format!(
+        "{} out of the last {of} datapoints [{}]",
+        listed.len(),
+        values.join(", ")
+    )
+}
+
+fn relation(settings: &Settings) -> String {
+    let words = settings
+        .comparison_operator
+        .map_or("compared with", |operator| operator.words());
+    format!("{words} the threshold ({:?})", settings.threshold.unwrap_or_default())
 }
 
 /// Returns the reason as the JSON that goes beside it.
@@ -168,6 +202,23 @@ mod tests {
             reason(&settings(3, 3), State::Alarm, &[]),
             "Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as [Breaching]."
         );
+    }
+
+    #[test]
+    fn a_breach_that_is_not_enough_yet_is_told_as_one() {
+        let mut settings = settings(3, 2);
+        settings.treat_missing_data = None;
+        assert_eq!(
+            reason(&settings, State::Ok, &[(60_000, 99.5)]),
+            "Threshold Crossed: 1 out of the last 1 datapoints [99.5 (01/01/70 00:01:00)] was greater than the threshold (50.0), \
+             and 2 are needed for an alarm."
+        );
+    }
+
+    #[test]
+    fn many_datapoints_are_counted_in_plain_words() {
+        let points: Vec<_> = (0..11).map(|minute| (minute * 60_000, 99.5)).collect();
+        assert!(reason(&settings(11, 11), State::Alarm, &points).contains("11 out of the last 11 datapoints ["));
     }
 
     #[test]

@@ -607,3 +607,54 @@ fn tags_of_a_target_are_kept_by_its_arn() {
     let fault = ask("ListTagsForResource", json!({"ResourceARN": "arn:aws:x"})).expect_err("no such target");
     assert_eq!(fault.code, "ResourceNotFoundException");
 }
+
+/// Walks through a long random load: the count stays in the range, tasks are never taken within the cooldown of the last
+/// scale-in, and never added within that of a scale-out unless the load asks for more than before it.
+#[test]
+fn no_load_leaves_the_range_or_breaks_a_cooldown() {
+    let mut moves = (0, 0);
+    for seed in 1..=20_u64 {
+        let mut world = World::with_policy(3, 2, 9, json!({"ScaleOutCooldown": 300, "ScaleInCooldown": 600}));
+        let mut state = seed;
+        let (mut last_in, mut last_out) = (None::<i64>, None::<(i64, i32)>);
+        for _ in 0..600 {
+            // A step of a linear congruential generator every half hour gives loads that last long enough to scale in.
+            if world.minute % 30 == 0 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+            }
+            let load = [0.0, 20.0, 50.0, 95.0, 150.0, 400.0][(state >> 33) as usize % 6];
+            let (before, running) = (world.service.desired, world.service.running);
+            world.pass(1, Some(load));
+            let after = world.service.desired;
+            assert!((2..=9).contains(&after), "seed {seed}: {after}");
+            if after < before {
+                let waited = last_in.is_none_or(|at| world.minute - at >= 11);
+                assert!(
+                    waited,
+                    "seed {seed}: scaled in at {last_in:?} and again at {}",
+                    world.minute
+                );
+                moves.0 += 1;
+                last_in = Some(world.minute);
+                last_out = None;
+            } else if after > before {
+                let base = last_out
+                    .filter(|(at, _)| world.minute - at < 6)
+                    .map_or(running, |(_, base)| base);
+                assert!(
+                    f64::from(base) * load / 100.0 > f64::from(before),
+                    "seed {seed}: {before} to {after} at {load}"
+                );
+                moves.1 += 1;
+                last_out = Some((world.minute, base));
+                last_in = None;
+            }
+        }
+    }
+    assert!(
+        moves.0 > 50 && moves.1 > 50,
+        "the loads hardly moved anything: {moves:?}"
+    );
+}
