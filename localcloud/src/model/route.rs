@@ -75,18 +75,9 @@ impl Cloud {
     /// An impatient caller is answered at once.
     pub fn receive(&mut self, scope: &Scope, input: &Value, since: Millis, patient: bool, now: Now) -> Received {
         let home = home(Service::Sqs, scope, input);
-        let queues = &mut self.region(&home).sqs;
-        match queues.time_to_wait(input, since, now) {
+        match self.region(&home).sqs.time_to_wait(input, since, now) {
             Some(milliseconds) if patient => Received::Wait(milliseconds),
-            _ => {
-                let call = Call {
-                    scope: &home,
-                    operation: "ReceiveMessage",
-                    input,
-                    now,
-                };
-                Received::Answer(queues.handle(&call))
-            }
+            _ => Received::Answer(self.handle(Service::Sqs, scope, "ReceiveMessage", input, now)),
         }
     }
 

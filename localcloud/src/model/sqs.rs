@@ -79,7 +79,10 @@ impl Sqs {
     /// Returns how long a receive that came in at `since` should go on waiting; nothing when it should be answered.
     pub fn time_to_wait(&mut self, input: &Value, since: Millis, now: Now) -> Option<u64> {
         let name = queue_name(input::required(input, "QueueUrl"))?;
-        let queue = self.queues.get_mut(name)?;
+        let queue = self
+            .queues
+            .get_mut(name)
+            .filter(|queue| receive::is_sound(input, queue))?;
         let patience = input::integer(input, "WaitTimeSeconds").unwrap_or(queue.attributes.receive_wait) * 1000;
         let deadline = since + patience.clamp(0, attributes::MAX_WAIT * 1000);
         queue.store.settle(now.real, queue.attributes.retention);

@@ -51,6 +51,11 @@ pub(super) fn receive(queues: &mut Sqs, call: &Call<'_>) -> Answer {
     Ok(answer)
 }
 
+/// Says whether a receive asks for something that can be had, so that it is worth waiting for.
+pub(super) fn is_sound(input: &Value, queue: &Queue) -> bool {
+    Wanted::read(input, queue).is_ok()
+}
+
 impl<'a> Wanted<'a> {
     fn read(input: &'a Value, queue: &Queue) -> Result<Self, Fault> {
         let number = |name: &str, default: i64, least: i64, most: i64| {

@@ -585,6 +585,15 @@ fn a_wait_ends_with_a_message_or_with_patience() {
     world.now += 3 * SECOND;
     let at = now(&world);
     assert_eq!(world.sqs.time_to_wait(&input, START, at), None);
+    for wrong in [json!({"WaitTimeSeconds": 21}), json!({"MaxNumberOfMessages": 11})] {
+        assert_eq!(
+            code(world.ask("ReceiveMessage", wrong.clone())),
+            "InvalidParameterValue"
+        );
+        let mut input = wrong;
+        input["QueueUrl"] = json!(world.url);
+        assert_eq!(world.sqs.time_to_wait(&input, world.now, at), None);
+    }
     let impatient = json!({"QueueUrl": world.url, "WaitTimeSeconds": 0});
     world.receive(1);
     assert_eq!(world.sqs.time_to_wait(&impatient, START, at), None);
