@@ -16,7 +16,7 @@ use crate::cloud::Call;
 use crate::plan::action::CountCause;
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
-use crate::plan::resources::{Policy, PolicyMetric, Resources};
+use crate::plan::resources::{Capacity, Policy, PolicyMetric, Resources};
 use crate::samples::{connector, orders, orders_spec};
 
 const REGION: &str = "eu-west-1";
@@ -49,6 +49,8 @@ impl World {
             .ecs
             .create_cluster()
             .cluster_name("data")
+            .capacity_providers("FARGATE")
+            .capacity_providers("FARGATE_SPOT")
             .send()
             .await
             .unwrap();
@@ -564,4 +566,73 @@ async fn a_policy_of_another_form_differs_from_every_form_that_is_written() {
     };
     world.aws.apply(&subject(), &put, None).await.unwrap();
     assert_eq!(world.observe().await.resources.scaling.unwrap().policies[&name], policy);
+}
+
+#[tokio::test]
+async fn every_field_that_is_written_comes_back() {
+    let world = World::start().await;
+    let mut wanted = wanted(&sample());
+    let service = wanted.service.as_mut().unwrap();
+    service.tags.insert("team".to_owned(), "payments".to_owned());
+    service.revision.public_ip = true;
+    service.revision.capacity =
+        Capacity::Providers(vec![("FARGATE".to_owned(), 1, 1), ("FARGATE_SPOT".to_owned(), 0, 3)]);
+    let container = &mut service.revision.task_definition.container;
+    let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    container.labels = [option("penstock.dev/restarted-at", "2026-11-21T00:00:00Z")].into();
+    container.secrets = [option(
+        "PASSWORD",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:kafka:key::",
+    )]
+    .into();
+    container.log_options = [
+        option("awslogs-group", "/penstock"),
+        option("awslogs-region", REGION),
+        option("awslogs-stream-prefix", "orders"),
+    ]
+    .into();
+    world.reach(&wanted, AWAKE).await;
+    assert_eq!(world.observe().await.resources, wanted);
+}
+
+#[tokio::test]
+async fn a_service_changes_to_capacity_providers_and_back_with_a_new_deployment_each() {
+    let world = World::start().await;
+    let plain = wanted(&sample());
+    let mut spot = plain.clone();
+    spot.service.as_mut().unwrap().revision.capacity = Capacity::Providers(vec![("FARGATE_SPOT".to_owned(), 0, 1)]);
+    world.reach(&plain, AWAKE).await;
+    let mut before = world.until(is_completed).await.deployment;
+    for wanted in [&spot, &plain] {
+        assert_eq!(world.reach(wanted, AWAKE).await, ["UpdateService"]);
+        let seen = world.until(is_completed).await;
+        assert_eq!(&seen.resources, wanted);
+        assert_ne!(seen.deployment, before);
+        before = seen.deployment;
+    }
+}
+
+#[tokio::test]
+async fn a_launch_type_that_ecs_cannot_change_is_refused_before_the_call() {
+    let world = World::start().await;
+    let mut resources = wanted(&sample());
+    world.reach(&resources, AWAKE).await;
+    world.take_writes();
+    let service = resources.service.as_mut().unwrap();
+    service.revision.capacity = Capacity::LaunchType("EC2".to_owned());
+    let update = Action::UpdateService {
+        service: Box::new(service.clone()),
+        task_definition: None,
+        new_revision: true,
+    };
+    let refused = world.aws.apply(&subject(), &update, None).await.unwrap_err();
+    assert!(refused.to_string().contains("from FARGATE to EC2"), "{refused}");
+    assert_eq!(world.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn without_a_region_there_is_no_aws() {
+    let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+    let refused = Aws::over(config, AwsSettings::default()).err().unwrap();
+    assert!(refused.to_string().contains("AWS_REGION"), "{refused}");
 }
