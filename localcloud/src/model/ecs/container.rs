@@ -1,6 +1,6 @@
 //! Container definitions: the fields that are implemented, the defaults that ECS fills in, and what Fargate refuses.
 //!
-//! `user`, `readonlyRootFilesystem`, `linuxParameters` and `portMappings` are kept and shown as AWS shows them; the local
+//! `user`, `readonlyRootFilesystem`, `linuxParameters`, `dockerLabels` and `portMappings` are kept and shown as AWS shows them; the local
 //! agent runs plain processes and cannot enforce them.
 
 use std::collections::BTreeMap;
@@ -48,6 +48,8 @@ pub(super) struct ContainerDefinition {
     pub(super) readonly_root_filesystem: Option<bool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) ulimits: Vec<Ulimit>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) docker_labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) log_configuration: Option<LogConfiguration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
