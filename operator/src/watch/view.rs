@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use penstock_crds::{
-    ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, Name, ProfileSpec, State, TargetStateSpec,
-    parse_document,
+    API_VERSION, ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, Metadata, Name, Phase, ProfileSpec,
+    State, TargetMode, TargetStateSpec, parse_document,
 };
 use penstock_kafka::Record;
 
@@ -115,7 +115,7 @@ impl View {
         let good = connector.and_then(|slot| slot.good.as_ref());
         let profile = good.and_then(|good| self.profiles.get(&profile_of(&good.document.spec)?));
         let target = self.targets.get(name).and_then(|slot| slot.good.as_ref());
-        Wanted {
+        let wanted = Wanted {
             connector: connector.map_or(Latest::Absent, |slot| self.latest(slot, last)),
             refused: connector.and_then(|slot| slot.refused.clone()),
             profile: profile
@@ -125,6 +125,10 @@ impl View {
             target: target.map(|good| good.document.spec.clone()),
             target_actor: target.and_then(|good| good.actor.clone()),
             target_refused: self.targets.get(name).and_then(|slot| slot.refused.clone()),
+        };
+        match last {
+            Some(state) => self.in_place_of_compacted(name, state, wanted),
+            None => wanted,
         }
     }
 
@@ -141,6 +145,18 @@ impl View {
     /// Returns how many records were refused since the view began.
     pub fn refusals(&self) -> u64 {
         self.refusals
+    }
+
+    /// Compaction keeps only the latest record of a key, also when that one is refused. What the good record before it
+    /// said is then in the state alone.
+    fn in_place_of_compacted(&self, name: &Name, state: &State, mut wanted: Wanted) -> Wanted {
+        if self.targets.get(name).is_some_and(Slot::is_without_a_past) {
+            wanted.target = Some(target_of(state.phase));
+        }
+        if self.connectors.get(name).is_some_and(Slot::is_without_a_past) {
+            wanted = document_of(name, state, wanted);
+        }
+        wanted
     }
 
     fn latest(&self, slot: &Slot<ConnectorSpec>, last: Option<&State>) -> Latest {
@@ -230,6 +246,11 @@ impl<Spec> Slot<Spec> {
         self.born_at.get_or_insert(offset);
     }
 
+    /// Whether a refused record is all that is known.
+    fn is_without_a_past(&self) -> bool {
+        self.refused.is_some() && self.good.is_none() && self.tombstoned_at.is_none()
+    }
+
     fn withdraw(&mut self, offset: i64) {
         *self = Self {
             tombstoned_at: Some(offset),
@@ -251,6 +272,50 @@ impl<Spec> Default for Slot<Spec> {
 
 fn slot<'a, Spec>(slots: &'a mut BTreeMap<Name, Slot<Spec>>, name: &Name) -> &'a mut Slot<Spec> {
     slots.entry(name.clone()).or_default()
+}
+
+fn target_of(phase: Phase) -> TargetStateSpec {
+    let mode = match phase {
+        Phase::Awake | Phase::Asleep => TargetMode::Running,
+        Phase::Paused => TargetMode::Paused,
+        Phase::Stopped => TargetMode::Stopped,
+    };
+    TargetStateSpec {
+        state: Some(mode),
+        ..TargetStateSpec::default()
+    }
+}
+
+/// The accepted document was merged with its profile already, so that an empty one is laid under it.
+fn document_of(name: &Name, state: &State, wanted: Wanted) -> Wanted {
+    let Some(accepted) = state.accepted.as_ref().filter(|_| !state.deleting) else {
+        return wanted;
+    };
+    let metadata = Metadata {
+        name: name.clone(),
+        labels: accepted.labels.clone(),
+        annotations: BTreeMap::new(),
+    };
+    let document = Envelope {
+        api_version: API_VERSION.to_owned(),
+        kind: Kind::Connector,
+        metadata,
+        spec: accepted.spec.clone(),
+    };
+    let written = Written {
+        uid: state.uid.clone(),
+        generation: accepted.generation,
+        actor: None,
+        document,
+    };
+    let merged = state
+        .profile_generation
+        .map(|generation| (generation, ProfileSpec::default()));
+    Wanted {
+        connector: Latest::Written(Box::new(written)),
+        profile: merged,
+        ..wanted
+    }
 }
 
 /// A profile that is no name cannot exist; resolving the connector says so.

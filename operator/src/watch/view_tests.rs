@@ -1,4 +1,4 @@
-use penstock_crds::{Handled, Phase};
+use penstock_crds::Handled;
 use serde_json::{Value, json};
 
 use super::*;
@@ -211,4 +211,44 @@ fn a_bad_target_state_leaves_the_one_before_in_force() {
     assert!(view.wanted(&name("orders"), None).target.is_some());
     let refused = view.wanted(&name("orders"), None).target_refused;
     assert_eq!(refused.map(|(offset, _)| offset), Some(5));
+}
+
+#[test]
+fn a_good_document_that_compaction_removed_behind_a_bad_one_is_taken_from_the_state() {
+    let view = view([garbage(9, "Connector/orders")]);
+    let accepted = json!({ "generation": 3, "hash": "0", "spec": { "profile": "shared" } });
+    let wire = json!({ "uid": "topic/0/3", "generation": 3, "profileGeneration": 2, "accepted": accepted });
+    let state: State = serde_json::from_value(wire).expect("a state");
+    assert_eq!(written(&view, Some(&state)), ("topic/0/3".to_owned(), 3));
+    let wanted = view.wanted(&name("orders"), Some(&state));
+    assert_eq!(wanted.refused.map(|(offset, _)| offset), Some(9));
+    assert_eq!(
+        wanted.profile,
+        Some((2, ProfileSpec::default())),
+        "it was merged already"
+    );
+    let deleting = State {
+        deleting: true,
+        ..state
+    };
+    assert_eq!(view.wanted(&name("orders"), Some(&deleting)).connector, Latest::Absent);
+}
+
+#[test]
+fn a_pause_that_compaction_removed_behind_a_bad_record_is_taken_from_the_state() {
+    let view = view([orders(3), garbage(9, "TargetState/orders")]);
+    let paused = State {
+        phase: Phase::Paused,
+        ..state("topic/0/3")
+    };
+    let target = view
+        .wanted(&name("orders"), Some(&paused))
+        .target
+        .expect("it stays paused");
+    assert_eq!(target.state, Some(TargetMode::Paused));
+    assert_eq!(view.wanted(&name("orders"), None).target, None);
+    let mut withdrawn = view;
+    withdrawn.apply(&record(10, "TargetState/orders", None));
+    withdrawn.apply(&garbage(11, "TargetState/orders"));
+    assert_eq!(withdrawn.wanted(&name("orders"), Some(&paused)).target, None);
 }
