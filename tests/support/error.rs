@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use aws_smithy_types::error::display::DisplayErrorContext;
 use rdkafka::error::KafkaError;
 
 /// A failure of the equipment, or of waiting for what a test expects. Its `Debug` prints the whole chain, since that is what a failed test shows.
@@ -92,6 +93,24 @@ pub enum Error {
         /// The address that was refused.
         endpoint: String,
     },
+    /// A call on AWS failed, or answered without what it has to hold.
+    #[error("could not {step}: {reason}")]
+    Aws {
+        /// What was tried.
+        step: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// Something is not as it should be.
+    #[error("{what} is {seen}, not {wanted}")]
+    Unequal {
+        /// What was looked at.
+        what: String,
+        /// What it is.
+        seen: String,
+        /// What it should be.
+        wanted: String,
+    },
     /// An HTTP call failed before it was answered.
     #[error("could not get {url}: {reason}")]
     Http {
@@ -124,6 +143,26 @@ pub(crate) fn io(step: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
 pub(crate) fn kafka(step: impl Into<String>) -> impl FnOnce(KafkaError) -> Error {
     let step = step.into();
     |source| Error::Kafka { step, source }
+}
+
+/// Names the step that a call on AWS was part of.
+pub(crate) fn aws<E: std::error::Error>(step: impl Into<String>) -> impl FnOnce(E) -> Error {
+    let step = step.into();
+    move |source| Error::Aws { step, reason: DisplayErrorContext(source).to_string() }
+}
+
+/// Says that what a call answered lacks something.
+pub(crate) fn lacking(step: impl Into<String>, what: &str) -> Error {
+    Error::Aws { step: step.into(), reason: format!("the answer lacks {what}") }
+}
+
+/// Passes when both are equal.
+pub fn equal<T: fmt::Debug + PartialEq>(what: &str, seen: T, wanted: T) -> Result<(), Error> {
+    if seen == wanted {
+        Ok(())
+    } else {
+        Err(Error::Unequal { what: what.to_owned(), seen: format!("{seen:?}"), wanted: format!("{wanted:?}") })
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub mod process;
 pub mod records;
 pub mod rundir;
 pub mod source_text;
+pub mod stage;
+pub mod story;
 pub mod wait;
 
 use std::sync::atomic::{AtomicU32, Ordering};
