@@ -39,7 +39,7 @@ pub struct Publisher {
 pub enum PublishError {
     /// The transactional producer could not be had.
     #[error("could not become the one writer of state and status")]
-    Connect(#[source] CommitError),
+    Connect(#[source] Box<CommitError>),
     /// A topic could not be read back.
     #[error("could not start to read the topic `{topic}` back")]
     StartReading {
@@ -91,7 +91,9 @@ impl Publisher {
         patience: Patience,
     ) -> Result<(Self, BTreeMap<Name, Remembered>), PublishError> {
         let producer = TransactionalProducer::connect(kafka, transactional_id, patience);
-        let producer = producer.await.map_err(PublishError::Connect)?;
+        let producer = producer
+            .await
+            .map_err(|source| PublishError::Connect(Box::new(source)))?;
         let mut found = Found::default();
         read_back(kafka, &topics.state, |name, record| {
             found.take_state(&topics.state, name, record)

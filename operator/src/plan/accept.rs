@@ -81,8 +81,7 @@ pub enum Verdict {
 /// Judges what the topic says in the light of what was accepted before; nothing when there is nothing to know.
 pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judged> {
     match (&wanted.connector, last) {
-        (Latest::Absent, None) => wanted.refused.as_ref().map(|refused| never_accepted(refused)),
-        (Latest::Withdrawn, None) => None,
+        (Latest::Absent | Latest::Withdrawn, None) => wanted.refused.as_ref().map(never_accepted),
         (Latest::Absent, Some(state)) if !state.deleting => Some(settled(Verdict::Orphan, state.clone())),
         (Latest::Absent | Latest::Withdrawn, Some(state)) => Some(settled(
             Verdict::Remove,
@@ -118,7 +117,8 @@ fn never_accepted((generation, faults): &(i64, Vec<Fault>)) -> Judged {
     }
 }
 
-fn fresh_state(uid: String, generation: i64) -> State {
+/// Returns the state of a connector of which nothing is known yet.
+pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
     State {
         uid,
         generation,

@@ -93,7 +93,7 @@ pub fn status(outcome: Outcome<'_>) -> Status {
         ),
         tasks: outcome.observed.map_or_else(
             || previous.map(|previous| previous.tasks).unwrap_or_default(),
-            |observed| task_counts(observed),
+            task_counts,
         ),
         scaling: outcome.observed.map_or_else(
             || previous.and_then(|previous| previous.scaling.clone()),
