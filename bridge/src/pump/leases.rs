@@ -124,9 +124,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.counts.leases_lost += 1;
         if let Some(unsaid) = self.lapsed.due(now) {
             let held_seconds = now.duration_since(slot.lease.since).as_secs();
-            let message = &slot.message.id;
+            let message_id = &slot.message.id;
             tracing::warn!(
-                message,
+                message_id,
                 held_seconds,
                 unsaid,
                 "The lease on a message was lost; the queue hands it out again"

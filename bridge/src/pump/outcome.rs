@@ -121,9 +121,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
             "left to the queue's redrive policy"
         };
         if let Some(unsaid) = self.refused.due(now) {
-            let (message, tries) = (&slot.message.id, slot.refusals);
+            let (message_id, tries) = (&slot.message.id, slot.refusals);
             tracing::warn!(
-                message,
+                message_id,
                 tries,
                 why = cause.message,
                 unsaid,
@@ -143,13 +143,13 @@ impl<S: Source, K: Sink> Pump<S, K> {
     fn unplaced(&mut self, id: SlotId, cause: &Cause, now: Instant) {
         self.counts.unplaced += 1;
         if let Some(unsaid) = self.refused.due(now) {
-            let message = self
+            let message_id = self
                 .slots
                 .get(id)
                 .map(|slot| slot.message.id.as_str())
                 .unwrap_or_default();
             tracing::error!(
-                message,
+                message_id,
                 why = cause.message,
                 unsaid,
                 "The dead-letter topic refuses a message; it is left to the queue's redrive policy. Raise the topic's max.message.bytes"

@@ -82,6 +82,7 @@ impl KafkaSink {
             context: context.clone(),
             outcomes: outcomes.clone(),
             built: Mutex::default(),
+            said: Mutex::default(),
         };
         let together = lane(shared_config(&settings));
         together.producer().map_err(CreateProducerError)?;
@@ -146,6 +147,7 @@ struct Lane {
     context: Context,
     outcomes: mpsc::Sender<Delivery>,
     built: Mutex<Option<(Arc<Courier>, Instant)>>,
+    said: Mutex<Seldom>,
 }
 
 type Courier = ThreadedProducer<Reporter>;
@@ -158,7 +160,15 @@ impl Lane {
             if usable || since.elapsed() < REBUILD_PAUSE {
                 return Ok(producer.clone());
             }
-            tracing::warn!("The Kafka producer is broken for good; making another");
+            if self
+                .said
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .due(Instant::now())
+                .is_some()
+            {
+                tracing::warn!("The Kafka producer is broken for good; making another");
+            }
         }
         let reporter = Reporter {
             context: self.context.clone(),
@@ -333,6 +343,37 @@ mod tests {
         assert_eq!(
             lone_config(&settings(Compression::Lz4)).get("batch.num.messages"),
             Some("1")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_producer_that_is_broken_for_good_is_made_anew_after_a_pause() {
+        let (outcomes, _deliveries) = crate::sink::deliveries(10);
+        let sink = KafkaSink::new(settings(Compression::None), outcomes).expect("a sink");
+        let first = sink.together.producer().expect("a producer");
+        first
+            .context()
+            .note(&KafkaError::MessageProduction(RDKafkaErrorCode::Fatal));
+        let still = sink.together.producer().expect("a producer");
+        assert!(Arc::ptr_eq(&first, &still), "not in a hot loop");
+        tokio::time::advance(REBUILD_PAUSE).await;
+        let second = sink.together.producer().expect("a producer");
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&second, &sink.together.producer().expect("a producer")));
+    }
+
+    #[tokio::test]
+    async fn a_record_larger_than_librdkafka_takes_is_refused_for_its_content() {
+        let (outcomes, _deliveries) = crate::sink::deliveries(10);
+        let sink = KafkaSink::new(settings(Compression::None), outcomes).expect("a sink");
+        let huge = Message {
+            body: "x".repeat(LARGEST_RECORD + 1),
+            ..crate::pump::fake::message(1)
+        };
+        let refused = sink.send(Ticket(1), &huge, Route::Together);
+        assert!(
+            matches!(refused, Err(Refusal::Failed(Failure::Content(_)))),
+            "{refused:?}"
         );
     }
 }
