@@ -12,7 +12,8 @@ use penstock_crds::AlarmKind;
 use crate::cloud::aws::Aws;
 use crate::cloud::budget::Category;
 use crate::cloud::call::all;
-use crate::cloud::ecs::{Batch, receipt};
+use crate::cloud::ecs::Batch;
+use crate::cloud::ecs::service::receipt;
 use crate::cloud::{Error, Receipt};
 use crate::plan::resources::{Alarm, MetricQuery, MetricStat, Subject};
 

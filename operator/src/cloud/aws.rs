@@ -15,9 +15,6 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
-use aws_sdk_applicationautoscaling::types::ScalableTarget;
-use aws_sdk_cloudwatch::types::MetricAlarm;
-use aws_sdk_ecs::types::Service as SdkService;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -29,18 +26,19 @@ use tokio::sync::OnceCell;
 
 use crate::cloud::budget::{Category, Scope};
 use crate::cloud::cache::Cache;
-use crate::cloud::call::{CallObserver, Caller, all};
+use crate::cloud::call::{CallObserver, Caller};
 use crate::cloud::ecs::definition::Registered;
 use crate::cloud::ecs::deployment::Finished;
-use crate::cloud::ecs::{self, Batch, definition, deployment, failure};
+use crate::cloud::ecs::{self, definition, service};
 use crate::cloud::metrics::{self, ServerClock};
 use crate::cloud::queue::{self, QueueAccess, QueueClients};
 use crate::cloud::{Cloud, Error, Receipt, alarms, scaling};
 use crate::plan::action::Action;
-use crate::plan::resources::{
-    Deployment, DeploymentProgress, Observed, QueueDepth, Revision, Scaling, Service, ServiceLife, Subject,
-    TAG_CONNECTOR, TAG_OPERATOR,
-};
+use crate::plan::resources::{Observed, QueueDepth, Revision, Service, Subject, TAG_CONNECTOR, TAG_OPERATOR};
+
+mod observe;
+#[cfg(test)]
+mod tests;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -264,31 +262,7 @@ impl Caches {
 
 impl Cloud for Aws {
     async fn observe(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, Error>> {
-        let clusters: BTreeSet<_> = subjects.iter().map(|subject| subject.cluster.clone()).collect();
-        let shared = futures::future::join4(
-            ecs::services(self, subjects),
-            ecs::container_insights(self, &clusters),
-            scaling::targets(self, subjects),
-            alarms::described(self, subjects),
-        );
-        let (mut services, insights, mut targets, mut alarms) = Box::pin(shared).await;
-        let mut seen = Vec::new();
-        for subject in subjects {
-            let parts = taken(&mut services, subject).and_then(|service| {
-                let container_insights = insights.as_ref().map_err(Clone::clone)?.get(&subject.cluster).copied();
-                Ok(Parts {
-                    service,
-                    target: taken(&mut targets, subject)?,
-                    alarms: taken(&mut alarms, subject)?,
-                    container_insights: container_insights.unwrap_or_default(),
-                })
-            });
-            seen.push(observe_one(self, subject, parts).boxed());
-        }
-        let seen = all(seen).await;
-        let mut observed: BTreeMap<_, _> = subjects.iter().map(|subject| subject.name.clone()).zip(seen).collect();
-        add_samples(self, subjects, &mut observed).await;
-        observed
+        observe::observe(self, subjects).boxed().await
     }
 
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, Error> {
@@ -312,162 +286,11 @@ impl Cloud for Aws {
     }
 }
 
-/// What the batched reads found for one subject.
-struct Parts {
-    service: Option<SdkService>,
-    target: Option<ScalableTarget>,
-    alarms: Vec<MetricAlarm>,
-    container_insights: bool,
-}
-
-fn taken<T>(batch: &mut Batch<T>, subject: &Subject) -> Result<T, Error> {
-    let missing = || {
-        Err(Error::Fail {
-            operation: "observe".to_owned(),
-            message: "asked about twice".to_owned(),
-        })
-    };
-    batch.remove(&subject.name).unwrap_or_else(missing)
-}
-
-async fn observe_one(aws: &Aws, subject: &Subject, parts: Result<Parts, Error>) -> Result<Observed, Error> {
-    let parts = parts?;
-    let mut observed = Observed {
-        account: aws.account().await?.to_owned(),
-        region: aws.region.clone(),
-        container_insights: parts.container_insights,
-        ..Observed::default()
-    };
-    let service = parts
-        .service
-        .filter(|service| ecs::life(service) != ServiceLife::Absent);
-    let is_ours = service
-        .as_ref()
-        .is_some_and(|service| aws.owns(subject, &ecs::tags(service.tags())));
-    if service.is_some() && !is_ours {
-        observed.foreign.insert("service".to_owned());
-    }
-    let service = service.filter(|_| is_ours);
-    add_scaling(aws, subject, parts.target, is_ours, &mut observed).await?;
-    add_alarms(aws, subject, &parts.alarms, &mut observed).await?;
-    (observed.revisions, observed.inactive_revisions) = definition::revisions(aws, subject).await?;
-    match service {
-        Some(service) => add_service(aws, subject, &service, &mut observed).await?,
-        None => aws.caches.services.remove(&subject.name),
-    }
-    Ok(observed)
-}
-
-async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observed: &mut Observed) -> Result<(), Error> {
-    observed.life = ecs::life(service);
-    observed.service_arn = service.service_arn.clone();
-    observed.task_definition_arn = service.task_definition.clone();
-    observed.counts = ecs::counts(service);
-    if observed.life != ServiceLife::Active {
-        return Ok(());
-    }
-    let arn = service.task_definition().unwrap_or_default();
-    let ours = ecs::ours(service, definition::content_or_other(aws, arn).await?);
-    aws.caches.services.put(subject.name.clone(), Arc::new(ours.clone()));
-    observed.resources.service = Some(ours);
-    observed.deployment = deployment::newest(aws, service).await?;
-    if may_have_failed(observed) {
-        observed.last_failure = failure::newest(aws, service).await?;
-    }
-    Ok(())
-}
-
-/// A service that has all its tasks and no deployment in motion has nothing to explain; asking costs two calls.
-fn may_have_failed(observed: &Observed) -> bool {
-    let is_settled = |one: &Deployment| one.progress == DeploymentProgress::Completed;
-    observed.counts.running < observed.counts.desired || !observed.deployment.as_ref().is_none_or(is_settled)
-}
-
-/// A target belongs to whom its service belongs to; one that is left over without a service, to whom its tags name.
-async fn add_scaling(
-    aws: &Aws,
-    subject: &Subject,
-    target: Option<ScalableTarget>,
-    service_is_ours: bool,
-    observed: &mut Observed,
-) -> Result<(), Error> {
-    let Some(target) = target else {
-        aws.caches.targets.remove(&resource_id(subject));
-        return Ok(());
-    };
-    aws.caches.targets.put(resource_id(subject), ());
-    if !service_is_ours && !scaling::is_ours(aws, subject, &target).await? {
-        return Ok(());
-    }
-    let policies = scaling::policies(aws, subject).await?;
-    let own_arn = target
-        .scalable_target_arn
-        .clone()
-        .map(|arn| (subject.service_name(), arn));
-    observed.arns.extend(own_arn);
-    observed
-        .arns
-        .extend(policies.iter().map(|(name, (_, arn))| (name.clone(), arn.clone())));
-    let policies = policies.into_iter().map(|(name, (policy, _))| (name, policy)).collect();
-    observed.resources.scaling = Some(scaling::ours(&target, policies));
-    observed.last_activity = scaling::newest_activity(aws, subject).await?;
-    Ok(())
-}
-
-async fn add_alarms(
-    aws: &Aws,
-    subject: &Subject,
-    alarms: &[MetricAlarm],
-    observed: &mut Observed,
-) -> Result<(), Error> {
-    for alarm in alarms {
-        let name = alarm.alarm_name().unwrap_or_default().to_owned();
-        if !alarms::is_ours(aws, subject, alarm).await? {
-            observed.foreign.insert(name);
-            continue;
-        }
-        observed
-            .arns
-            .extend(alarm.alarm_arn.clone().map(|arn| (name.clone(), arn)));
-        observed
-            .resources
-            .alarms
-            .insert(name, alarms::ours(alarm, &observed.account));
-    }
-    Ok(())
-}
-
-/// Where Container Insights counts the tasks, the free count is not needed.
-async fn add_samples(aws: &Aws, subjects: &[Subject], observed: &mut BTreeMap<Name, Result<Observed, Error>>) {
-    let is_needed = |subject: &&Subject| {
-        let seen = observed.get(&subject.name).and_then(|seen| seen.as_ref().ok());
-        seen.is_some_and(|seen| {
-            let Observed {
-                resources,
-                container_insights,
-                ..
-            } = seen;
-            resources.service.is_some() && resources.scaling.as_ref().is_some_and(is_awake) && !container_insights
-        })
-    };
-    let needed: Vec<_> = subjects.iter().filter(is_needed).collect();
-    let samples = metrics::samples(aws, &needed).boxed().await;
-    for (name, count) in samples {
-        if let Some(Ok(observed)) = observed.get_mut(&name) {
-            observed.sample_count = Some(count);
-        }
-    }
-}
-
-fn is_awake(scaling: &Scaling) -> bool {
-    scaling.min > 0
-}
-
 async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option<&str>) -> Result<Receipt, Error> {
     match action {
         Action::RegisterTaskDefinition { content, tags } => definition::register(aws, content, tags).await,
         Action::CreateService {
-            service,
+            service: wanted,
             desired_count,
             token,
             task_definition,
@@ -478,15 +301,15 @@ async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option
                 message: "no task definition was registered for it".to_owned(),
                 request_id: None,
             })?;
-            ecs::create(aws, subject, service, *desired_count, token, arn).await
+            service::create(aws, subject, wanted, *desired_count, token, arn).await
         }
         Action::UpdateService {
-            service,
+            service: wanted,
             task_definition,
             ..
-        } => ecs::update(aws, subject, service, task_definition.as_deref().or(registered)).await,
-        Action::TagService { set, remove } => ecs::tag(aws, subject, set, remove).await,
-        Action::SetDesiredCount { count, .. } => ecs::set_count(aws, subject, *count).await,
+        } => service::update(aws, subject, wanted, task_definition.as_deref().or(registered)).await,
+        Action::TagService { set, remove } => service::tag(aws, subject, set, remove).await,
+        Action::SetDesiredCount { count, .. } => service::set_count(aws, subject, *count).await,
         Action::RegisterScalableTarget {
             min,
             max,
@@ -498,7 +321,7 @@ async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option
         Action::DeleteScalingPolicy { name } => scaling::delete_policy(aws, subject, name).await,
         Action::PutAlarm { name, alarm, tags } => alarms::put(aws, name, alarm, tags).await,
         Action::DeleteAlarms { names } => alarms::delete(aws, names).await,
-        Action::DeleteService => ecs::delete(aws, subject).await,
+        Action::DeleteService => service::delete(aws, subject).await,
         Action::DeregisterTaskDefinition { arn } => definition::deregister(aws, subject, arn).await,
         Action::DeleteTaskDefinitions { arns } => definition::delete(aws, subject, arns).await,
     }
@@ -532,6 +355,3 @@ pub(super) fn invalid(what: &str, error: &dyn std::error::Error) -> Error {
         request_id: None,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ use crate::cloud::Call;
 use crate::plan::action::CountCause;
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
-use crate::plan::resources::{Capacity, Policy, PolicyMetric, Resources};
+use crate::plan::resources::{Capacity, DeploymentProgress, Policy, PolicyMetric, Resources, ServiceLife};
 use crate::samples::{connector, orders, orders_spec};
 
 const REGION: &str = "eu-west-1";
@@ -44,7 +44,7 @@ impl World {
         );
         tokio::spawn(async move { served.await.unwrap() });
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let aws = aws(&endpoint, "tests", Arc::clone(&calls));
+        let aws = aws(&endpoint, "tests", Arc::clone(&calls)).await;
         aws.write
             .ecs
             .create_cluster()
@@ -79,6 +79,7 @@ impl World {
             for action in &actions {
                 let receipt = self.aws.apply(&subject(), action, registered.as_deref()).await;
                 let receipt = receipt.unwrap_or_else(|error| panic!("{action}: {error}"));
+                assert!(receipt.request_id.is_some(), "no request id of {action}");
                 if matches!(action, Action::RegisterTaskDefinition { .. }) {
                     registered = receipt.arn;
                 }
@@ -130,16 +131,15 @@ impl World {
     }
 }
 
-fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aws {
+async fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aws {
     let credentials = Credentials::new(ACCOUNT, "secret", None, None, "tests");
-    let http = aws_smithy_http_client::Builder::new().build_http();
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
+    let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint)
-        .http_client(http)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
+        .load()
+        .await;
     let observer: CallObserver = Arc::new(move |call| calls.lock().unwrap().push(call));
     let settings = AwsSettings {
         region: None,
@@ -399,7 +399,7 @@ async fn what_another_operator_owns_is_foreign() {
     let world = World::start().await;
     world.reach(&wanted(&sample()), AWAKE).await;
     let endpoint = world.aws.config.endpoint_url().unwrap();
-    let other = aws(endpoint, "other", Arc::default());
+    let other = aws(endpoint, "other", Arc::default()).await;
     let seen = other.observe(&[subject()]).await.remove(&orders()).unwrap().unwrap();
     assert_eq!(seen.resources, Resources::default());
     assert!(seen.foreign.contains("service"));
@@ -542,7 +542,7 @@ async fn an_absent_cluster_has_no_service_and_nothing_listens_is_no_absence() {
         .unwrap()
         .unwrap();
     assert_eq!((seen.life, seen.container_insights), (ServiceLife::Absent, false));
-    let nobody = aws("http://127.0.0.1:1", "tests", Arc::default());
+    let nobody = aws("http://127.0.0.1:1", "tests", Arc::default()).await;
     let unknown = nobody.observe(&[elsewhere]).await.remove(&orders()).unwrap();
     assert_eq!(unknown.unwrap_err().kind(), "reach");
 }
@@ -635,4 +635,93 @@ async fn without_a_region_there_is_no_aws() {
     let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
     let refused = Aws::over(config, AwsSettings::default()).err().unwrap();
     assert!(refused.to_string().contains("AWS_REGION"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_queue_of_another_account_and_region_is_read_as_the_role_that_is_named() {
+    let world = World::start().await;
+    let theirs = Credentials::new("210987654321", "secret", None, None, "tests");
+    let config = world
+        .aws
+        .config
+        .clone()
+        .into_builder()
+        .region(Region::new("eu-central-1"));
+    let config = config
+        .credentials_provider(SharedCredentialsProvider::new(theirs))
+        .build();
+    let client = aws_sdk_sqs::Client::new(&config);
+    let queue_url = client
+        .create_queue()
+        .queue_name("theirs")
+        .send()
+        .await
+        .unwrap()
+        .queue_url
+        .unwrap();
+    client
+        .send_message()
+        .queue_url(&queue_url)
+        .message_body("x")
+        .send()
+        .await
+        .unwrap();
+    let arn = "arn:aws:iam::210987654321:role/reader".to_owned();
+    world
+        .cloud
+        .with(|cloud, _| cloud.sts.external_ids.insert(arn.clone(), "id".to_owned()));
+    let role = |external_id: &str| penstock_crds::AssumeRole {
+        arn: arn.clone(),
+        session_name: None,
+        external_id: Some(external_id.to_owned()),
+    };
+    let region = "eu-central-1".to_owned();
+    let source = SqsSource {
+        queue_url,
+        region,
+        assume_role: Some(role("id")),
+        ..sample().source
+    };
+    let depth = world.aws.queue(&source, Some(60)).await.unwrap();
+    assert_eq!((depth.visible, depth.deleted), (1, Some(0)));
+    let as_a_stranger = SqsSource {
+        assume_role: Some(role("guessed")),
+        ..source
+    };
+    let denied = world.aws.queue(&as_a_stranger, None).await.unwrap_err();
+    assert_eq!(denied.kind(), "deny", "{denied}");
+}
+
+#[tokio::test]
+async fn a_write_is_sent_once_and_a_read_may_be_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let sent = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&sent);
+    let failing = axum::Router::new().fallback(move || {
+        *counted.lock().unwrap() += 1;
+        async {
+            (
+                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+                r#"{"__type":"ServerException","message":"try again"}"#,
+            )
+        }
+    });
+    let server = tokio::spawn(async move { axum::serve(listener, failing).await.unwrap() });
+    let aws = aws(&endpoint, "tests", Arc::default()).await;
+    let scope = Scope {
+        account: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+    };
+    aws.identity
+        .set(Identity {
+            partition: "aws".to_owned(),
+            scope,
+        })
+        .unwrap();
+    let failed = aws.apply(&subject(), &Action::DeleteService, None).await.unwrap_err();
+    assert_eq!((failed.kind(), *sent.lock().unwrap()), ("fail", 1));
+    aws.owned(&["data".to_owned()].into()).await.unwrap_err();
+    assert_eq!(*sent.lock().unwrap(), 3);
+    server.abort();
 }

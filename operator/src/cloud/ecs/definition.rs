@@ -17,7 +17,8 @@ use futures::FutureExt;
 use crate::cloud::aws::{Aws, invalid};
 use crate::cloud::budget::Category;
 use crate::cloud::call::all;
-use crate::cloud::ecs::{receipt, sdk_tags, tags};
+use crate::cloud::ecs::service::{receipt, sdk_tags};
+use crate::cloud::ecs::tags;
 use crate::cloud::{Error, Receipt};
 use crate::plan::resources::{Container, HealthCheck, RegisteredRevision, Subject, TaskDefinition};
 
