@@ -17,6 +17,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -108,11 +109,8 @@ impl Aws {
     /// Returns AWS as the environment, the profile or the task's role give access to it. Makes no call to AWS itself: who
     /// the caller is, is asked with the first one.
     pub async fn new(settings: AwsSettings) -> Result<Self, Error> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(https())
             .app_name(AppName::new("penstock-operator").map_err(|error| invalid("application name", &error))?);
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
@@ -325,6 +323,12 @@ async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option
         Action::DeregisterTaskDefinition { arn } => definition::deregister(aws, subject, arn).await,
         Action::DeleteTaskDefinitions { arns } => definition::delete(aws, subject, arns).await,
     }
+}
+
+fn https() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
 }
 
 /// Returns a cluster's name, which may be written as its ARN.

@@ -40,7 +40,8 @@ pub(super) struct ServerClock {
 }
 
 impl ServerClock {
-    fn now(&self) -> i64 {
+    /// Returns the seconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
         Timestamp::now().as_second() + self.ahead.load(Ordering::Relaxed)
     }
 }

@@ -136,7 +136,7 @@ async fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aw
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint)
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(https())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .load()
         .await;
@@ -542,9 +542,15 @@ async fn an_absent_cluster_has_no_service_and_nothing_listens_is_no_absence() {
         .unwrap()
         .unwrap();
     assert_eq!((seen.life, seen.container_insights), (ServiceLife::Absent, false));
-    let nobody = aws("http://127.0.0.1:1", "tests", Arc::default()).await;
-    let unknown = nobody.observe(&[elsewhere]).await.remove(&orders()).unwrap();
-    assert_eq!(unknown.unwrap_err().kind(), "reach");
+    for endpoint in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
+        let nobody = aws(endpoint, "tests", Arc::default()).await;
+        let unknown = nobody
+            .observe(std::slice::from_ref(&elsewhere))
+            .await
+            .remove(&orders())
+            .unwrap();
+        assert_eq!(unknown.unwrap_err().kind(), "reach");
+    }
 }
 
 #[tokio::test]
@@ -694,20 +700,44 @@ async fn a_queue_of_another_account_and_region_is_read_as_the_role_that_is_named
 
 #[tokio::test]
 async fn a_write_is_sent_once_and_a_read_may_be_sent_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let sent = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&sent);
-    let failing = axum::Router::new().fallback(move || {
+    let (aws, _stop) = answered_by(move || {
         *counted.lock().unwrap() += 1;
-        async {
-            (
-                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-                r#"{"__type":"ServerException","message":"try again"}"#,
-            )
-        }
-    });
-    let server = tokio::spawn(async move { axum::serve(listener, failing).await.unwrap() });
+        (
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            r#"{"__type":"ServerException","message":"try again"}"#,
+        )
+    })
+    .await;
+    let failed = aws.apply(&subject(), &Action::DeleteService, None).await.unwrap_err();
+    assert_eq!((failed.kind(), *sent.lock().unwrap()), ("fail", 1));
+    aws.owned(&["data".to_owned()].into()).await.unwrap_err();
+    assert_eq!(*sent.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn windows_of_metrics_end_by_the_clock_of_cloudwatch() {
+    let ahead = [
+        ("date", "Mon, 21 Oct 2126 07:28:00 GMT"),
+        ("smithy-protocol", "rpc-v2-cbor"),
+    ];
+    let (aws, _stop) = answered_by(move || (ahead, [0xa0_u8].as_slice())).await;
+    aws.publish_backlog(&subject(), 1.0).await.unwrap();
+    let seconds = aws.clock.now() - "2126-10-21T07:28:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
+    assert!((0..60).contains(&seconds), "{seconds} s");
+}
+
+/// Returns an operator all of whose calls are answered by `answer`, and what stops that.
+async fn answered_by<A: axum::response::IntoResponse>(
+    answer: impl Fn() -> A + Clone + Send + Sync + 'static,
+) -> (Aws, DropGuard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move || std::future::ready(answer().into_response()));
+    let stop = CancellationToken::new();
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::spawn(async move { served.await.unwrap() });
     let aws = aws(&endpoint, "tests", Arc::default()).await;
     let scope = Scope {
         account: ACCOUNT.to_owned(),
@@ -719,9 +749,5 @@ async fn a_write_is_sent_once_and_a_read_may_be_sent_again() {
             scope,
         })
         .unwrap();
-    let failed = aws.apply(&subject(), &Action::DeleteService, None).await.unwrap_err();
-    assert_eq!((failed.kind(), *sent.lock().unwrap()), ("fail", 1));
-    aws.owned(&["data".to_owned()].into()).await.unwrap_err();
-    assert_eq!(*sent.lock().unwrap(), 3);
-    server.abort();
+    (aws, stop.drop_guard())
 }
