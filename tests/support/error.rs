@@ -148,12 +148,18 @@ pub(crate) fn kafka(step: impl Into<String>) -> impl FnOnce(KafkaError) -> Error
 /// Names the step that a call on AWS was part of.
 pub(crate) fn aws<E: std::error::Error>(step: impl Into<String>) -> impl FnOnce(E) -> Error {
     let step = step.into();
-    move |source| Error::Aws { step, reason: DisplayErrorContext(source).to_string() }
+    move |source| Error::Aws {
+        step,
+        reason: DisplayErrorContext(source).to_string(),
+    }
 }
 
 /// Says that what a call answered lacks something.
 pub(crate) fn lacking(step: impl Into<String>, what: &str) -> Error {
-    Error::Aws { step: step.into(), reason: format!("the answer lacks {what}") }
+    Error::Aws {
+        step: step.into(),
+        reason: format!("the answer lacks {what}"),
+    }
 }
 
 /// Passes when both are equal.
@@ -161,7 +167,11 @@ pub fn equal<T: fmt::Debug + PartialEq>(what: &str, seen: T, wanted: T) -> Resul
     if seen == wanted {
         Ok(())
     } else {
-        Err(Error::Unequal { what: what.to_owned(), seen: format!("{seen:?}"), wanted: format!("{wanted:?}") })
+        Err(Error::Unequal {
+            what: what.to_owned(),
+            seen: format!("{seen:?}"),
+            wanted: format!("{wanted:?}"),
+        })
     }
 }
 

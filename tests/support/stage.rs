@@ -38,7 +38,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { speed: 30, sqs_delay: Duration::from_millis(20), container_insights: true }
+        Self {
+            speed: 30,
+            sqs_delay: Duration::from_millis(20),
+            container_insights: true,
+        }
     }
 }
 
@@ -124,7 +128,9 @@ impl Stage {
                 Err(error) => Err(error.to_string()),
             }
         };
-        operator.ready("the operator to be ready", Duration::from_secs(60), ready).await?;
+        operator
+            .ready("the operator to be ready", Duration::from_secs(60), ready)
+            .await?;
         Ok(operator)
     }
 
@@ -174,27 +180,39 @@ impl Stage {
                 "alarms": {"backlogHighAndMaxScaledOut": {"threshold": 150}},
             }}),
         );
-        Ok(vec![("Profile/default".to_owned(), profile), ("Connector/orders".to_owned(), orders)])
+        Ok(vec![
+            ("Profile/default".to_owned(), profile),
+            ("Connector/orders".to_owned(), orders),
+        ])
     }
 
     /// Writes a document, or withdraws it, and returns its offset.
     pub async fn write(&self, key: &str, document: Option<&Value>) -> Result<i64, Error> {
         let bytes = document.map(Value::to_string);
-        let (_, offset) =
-            self.broker.produce(&self.operator_topic("specs"), key, bytes.as_deref().map(str::as_bytes)).await?;
+        let (_, offset) = self
+            .broker
+            .produce(&self.operator_topic("specs"), key, bytes.as_deref().map(str::as_bytes))
+            .await?;
         Ok(offset)
     }
 
     /// Returns every status record of a connector that is still in the topic, oldest first.
     pub async fn statuses(&self, name: &str) -> Result<Vec<Status>, Error> {
-        let key = DocumentKey { kind: Kind::Connector, name: name.parse::<Name>().expect("tests use sound names") };
+        let key = DocumentKey {
+            kind: Kind::Connector,
+            name: name.parse::<Name>().expect("tests use sound names"),
+        };
         let records = self.broker.read_all(&self.operator_topic("status")).await?;
         let of_name = records.iter().filter(|record| record.key_text() == key.to_string());
         of_name
             .filter(|record| record.value.is_some())
             .map(|record| {
-                serde_json::from_str(&record.value_text())
-                    .map_err(|fault| lacking(format!("read the status at offset {}", record.offset), &fault.to_string()))
+                serde_json::from_str(&record.value_text()).map_err(|fault| {
+                    lacking(
+                        format!("read the status at offset {}", record.offset),
+                        &fault.to_string(),
+                    )
+                })
             })
             .collect()
     }
@@ -209,8 +227,14 @@ impl Stage {
     ) -> Result<Status, Error> {
         wait_until(what, timeout, || async {
             let statuses = self.statuses(name).await.map_err(|error| error.to_string())?;
-            let Some(last) = statuses.into_iter().next_back() else { return Err("no status yet".to_owned()) };
-            if judge(&last) { Ok(last) } else { Err(serde_json::to_string(&last).unwrap_or_default()) }
+            let Some(last) = statuses.into_iter().next_back() else {
+                return Err("no status yet".to_owned());
+            };
+            if judge(&last) {
+                Ok(last)
+            } else {
+                Err(serde_json::to_string(&last).unwrap_or_default())
+            }
         })
         .await
     }
@@ -231,12 +255,18 @@ pub async fn send(sqs: &aws_sdk_sqs::Client, queue_url: &str, bodies: &[String])
     for batch in bodies.chunks(10) {
         let mut call = sqs.send_message_batch().queue_url(queue_url);
         for (index, body) in batch.iter().enumerate() {
-            let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build();
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(body)
+                .build();
             call = call.entries(entry.map_err(aws("build a message"))?);
         }
         let sent = call.send().await.map_err(aws("send messages"))?;
         if let Some(failed) = sent.failed().first() {
-            return Err(lacking("send messages", &format!("an entry that failed: {}", failed.code())));
+            return Err(lacking(
+                "send messages",
+                &format!("an entry that failed: {}", failed.code()),
+            ));
         }
     }
     Ok(())
@@ -259,20 +289,42 @@ pub async fn backlog(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> Result<u64, 
 
 async fn create_cluster(endpoint: &Endpoint, container_insights: bool) -> Result<(), Error> {
     let value = if container_insights { "enabled" } else { "disabled" };
-    let setting = ClusterSetting::builder().name(ClusterSettingName::ContainerInsights).value(value).build();
-    let created = endpoint.ecs().create_cluster().cluster_name(CLUSTER).settings(setting).send().await;
+    let setting = ClusterSetting::builder()
+        .name(ClusterSettingName::ContainerInsights)
+        .value(value)
+        .build();
+    let created = endpoint
+        .ecs()
+        .create_cluster()
+        .cluster_name(CLUSTER)
+        .settings(setting)
+        .send()
+        .await;
     created.map(|_| ()).map_err(aws("create the cluster"))
 }
 
 async fn create_queue(endpoint: &Endpoint, name: &str) -> Result<String, Error> {
-    let created = endpoint.sqs().create_queue().queue_name(name).send().await.map_err(aws("create a queue"))?;
+    let created = endpoint
+        .sqs()
+        .create_queue()
+        .queue_name(name)
+        .send()
+        .await
+        .map_err(aws("create a queue"))?;
     created.queue_url.ok_or_else(|| lacking("create a queue", "its URL"))
 }
 
 async fn subscribe(endpoint: &Endpoint, queue_url: &str) -> Result<String, Error> {
     let sns = endpoint.sns();
-    let topic = sns.create_topic().name("connect-alarms").send().await.map_err(aws("create the SNS topic"))?;
-    let topic = topic.topic_arn.ok_or_else(|| lacking("create the SNS topic", "its ARN"))?;
+    let topic = sns
+        .create_topic()
+        .name("connect-alarms")
+        .send()
+        .await
+        .map_err(aws("create the SNS topic"))?;
+    let topic = topic
+        .topic_arn
+        .ok_or_else(|| lacking("create the SNS topic", "its ARN"))?;
     let name = queue_url.rsplit('/').next().unwrap_or_default();
     let queue_arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
     let subscribed = sns
@@ -288,7 +340,13 @@ async fn subscribe(endpoint: &Endpoint, queue_url: &str) -> Result<String, Error
 
 async fn create_secret(endpoint: &Endpoint) -> Result<String, Error> {
     let value = json!({"username": SCRAM_USER, "password": SCRAM_PASSWORD}).to_string();
-    let created = endpoint.secrets().create_secret().name("AmazonMSK_connect").secret_string(value).send().await;
+    let created = endpoint
+        .secrets()
+        .create_secret()
+        .name("AmazonMSK_connect")
+        .secret_string(value)
+        .send()
+        .await;
     let created = created.map_err(aws("create the secret"))?;
     created.arn.ok_or_else(|| lacking("create the secret", "its ARN"))
 }
@@ -313,14 +371,18 @@ pub fn lay(base: &mut Value, over: Value) {
 
 /// Returns bodies that tell the checker which message each is.
 pub fn bodies(run: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
-    numbers.map(|number| json!({"run": run, "n": number}).to_string()).collect()
+    numbers
+        .map(|number| json!({"run": run, "n": number}).to_string())
+        .collect()
 }
 
 /// Counts how often each number of a run is in a topic.
 pub async fn numbers(broker: &Broker, topic: &str, run: &str) -> Result<BTreeMap<u64, u32>, Error> {
     let mut counted = BTreeMap::new();
     for record in broker.read_all(topic).await? {
-        let Ok(body) = serde_json::from_str::<Value>(&record.value_text()) else { continue };
+        let Ok(body) = serde_json::from_str::<Value>(&record.value_text()) else {
+            continue;
+        };
         if let (Some(number), true) = (body["n"].as_u64(), body["run"] == run) {
             *counted.entry(number).or_default() += 1;
         }
