@@ -2,7 +2,8 @@
 //! watch -> accept -> desired -> diff -> apply -> status -> publish.
 //!
 //! Read in this order: [`reconcile`] is one pass, [`plan`] its pure half, [`cloud`] and [`journal`] its neighbours; [`queue`]
-//! says which connector is next, [`observe`] batches reads, [`memory`] is what the last pass wrote.
+//! says which connector is next, [`observe`] batches reads, [`memory`] is what the last pass wrote. [`preview`] and [`prune`]
+//! are for people: what a pass would do, and how orphans go.
 
 pub mod cloud;
 pub mod config;
@@ -10,6 +11,8 @@ pub mod journal;
 pub mod memory;
 pub mod observe;
 pub mod plan;
+pub mod preview;
+pub mod prune;
 pub mod publish;
 pub mod queue;
 pub mod reconcile;

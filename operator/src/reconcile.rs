@@ -147,8 +147,8 @@ struct Made {
 impl Pass<'_> {
     async fn make<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>) -> Result<Made, (Made, Error)> {
         let mut made = Made::default();
-        let seen = match self.subject() {
-            Some(subject) => self.observe(ctx, subject).await,
+        let seen = match subject(self.name, self.judged) {
+            Some(subject) => look(&*ctx.cloud, &ctx.observer, subject, self.judged).await,
             None => Ok((Observed::default(), None)),
         };
         let (observed, queue) = seen.map_err(|error| (Made::default(), error))?;
@@ -172,50 +172,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns where to look; nothing for what was never accepted, or has no document to say what it should be.
-    fn subject(&self) -> Option<Subject> {
-        if matches!(self.judged.verdict, Verdict::Refuse | Verdict::Orphan) {
-            return None;
-        }
-        let cluster = self
-            .judged
-            .state
-            .accepted
-            .as_ref()?
-            .spec
-            .service
-            .as_ref()?
-            .cluster
-            .clone()?;
-        Some(Subject {
-            name: self.name.clone(),
-            uid: self.judged.state.uid.clone(),
-            cluster,
-        })
-    }
-
-    async fn observe<C: Cloud, J: Journal>(
-        &self,
-        ctx: &Context<C, J>,
-        subject: Subject,
-    ) -> Result<(Observed, Option<QueueDepth>), Error> {
-        let observed = ctx.observer.observe(subject);
-        let (observed, queue) = tokio::join!(observed, self.queue(ctx));
-        Ok((observed.map_err(Error::Observe)?, queue))
-    }
-
-    /// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
-    async fn queue<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>) -> Option<QueueDepth> {
-        let Verdict::Keep(connector, _) = &self.judged.verdict else {
-            return None;
-        };
-        let read = ctx.cloud.queue(&connector.source, deleted_within(connector)).await;
-        read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
-            .ok()
-    }
-
     async fn apply<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
-        let Some(subject) = self.subject() else { return Ok(()) };
+        let Some(subject) = subject(self.name, self.judged) else {
+            return Ok(());
+        };
         self.remember_create(ctx, plan).await?;
         let mut registered = None;
         for action in &plan.actions {
@@ -289,6 +249,40 @@ impl Pass<'_> {
     }
 }
 
+/// Returns where to look; nothing for what was never accepted, or has no document to say what it should be.
+pub(crate) fn subject(name: &Name, judged: &Judged) -> Option<Subject> {
+    if matches!(judged.verdict, Verdict::Refuse | Verdict::Orphan) {
+        return None;
+    }
+    let cluster = judged.state.accepted.as_ref()?.spec.service.as_ref()?.cluster.clone()?;
+    Some(Subject {
+        name: name.clone(),
+        uid: judged.state.uid.clone(),
+        cluster,
+    })
+}
+
+/// Reads what a decision needs: the resources, and the queue of a connector that is wanted.
+pub(crate) async fn look<C: Cloud>(
+    cloud: &C,
+    observer: &Observer,
+    subject: Subject,
+    judged: &Judged,
+) -> Result<(Observed, Option<QueueDepth>), Error> {
+    let (observed, queue) = tokio::join!(observer.observe(subject), queue(cloud, judged));
+    Ok((observed.map_err(Error::Observe)?, queue))
+}
+
+/// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
+async fn queue<C: Cloud>(cloud: &C, judged: &Judged) -> Option<QueueDepth> {
+    let Verdict::Keep(connector, _) = &judged.verdict else {
+        return None;
+    };
+    let read = cloud.queue(&connector.source, deleted_within(connector)).await;
+    read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
+        .ok()
+}
+
 /// A connector without an incarnation has only a refused document: there is nothing to remember but the status.
 fn state_change(state: &State, gone: bool, last: Option<&State>) -> Option<StateChange> {
     if gone {
@@ -304,7 +298,13 @@ fn deleted_within(connector: &Connector) -> Option<u64> {
     Some(scaling.cooldown_sleep.as_secs().max(60))
 }
 
-fn record(action: &Action, subject: &Subject, request_id: Option<String>, error: Option<String>) -> ActionStatus {
+/// Returns how the status tells of a call.
+pub(crate) fn record(
+    action: &Action,
+    subject: &Subject,
+    request_id: Option<String>,
+    error: Option<String>,
+) -> ActionStatus {
     let resource = match action {
         Action::PutScalingPolicy { name, .. }
         | Action::DeleteScalingPolicy { name }

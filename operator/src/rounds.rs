@@ -15,6 +15,7 @@ use crate::memory::{Change, Remembered, StatusChange};
 use crate::plan::accept::in_force;
 use crate::plan::desired::{Surroundings, is_foreign_queue};
 use crate::plan::resources::Subject;
+use crate::prune::orphans;
 use crate::queue::Queue;
 use crate::reconcile::Context;
 
@@ -120,13 +121,7 @@ pub async fn look_for_orphans<C: Cloud, J: Journal>(
     }
     match ctx.cloud.owned(&clusters).await {
         Ok(owned) => {
-            let has_state = |name: &Name| {
-                remembered
-                    .get(name)
-                    .is_some_and(|remembered| remembered.state.is_some())
-            };
-            let orphan = |subject: &&Subject| !documents.contains(&subject.name) && !has_state(&subject.name);
-            let orphans: Vec<_> = owned.iter().filter(orphan).collect();
+            let orphans = orphans(owned, documents, &remembered);
             ctx.metrics.orphans(orphans.len());
             for subject in orphans {
                 let (connector, cluster) = (&subject.name, &subject.cluster);
