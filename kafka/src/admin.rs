@@ -128,6 +128,11 @@ impl Admin {
         }))
     }
 
+    /// Returns whether there is such a topic; it needs the ACL Describe on it, and no more.
+    pub async fn exists(&self, topic: &str) -> Result<bool, AdminError> {
+        Ok(self.describe_topic(topic).await?.is_some())
+    }
+
     /// Makes the topic; returns false if somebody else made it first.
     pub async fn create(&self, topic: &NewTopic) -> Result<bool, AdminError> {
         self.prime().await?;
