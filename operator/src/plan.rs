@@ -12,3 +12,6 @@ pub mod difference;
 pub mod phase;
 pub mod resources;
 pub mod status;
+
+#[cfg(test)]
+mod golden;

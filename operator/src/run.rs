@@ -27,7 +27,7 @@ use crate::reconcile::{Context, reconcile};
 use crate::rounds;
 use crate::telemetry::{Metrics, PASSES, Progress, serve};
 use crate::topics::{self, TopicsError};
-use crate::watch::{self, Specs, WatchError};
+use crate::watch::{self, Specs, View, WatchError};
 
 /// How long the operator waits for Kafka at its start before it gives up and is started anew.
 const START_PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -199,6 +199,7 @@ impl Operator {
                     rounds::look_at_queues(&self.ctx, &self.queue, &self.around).await;
                     let (due, running) = self.queue.depth();
                     self.ctx.metrics.queue(due, running);
+                    self.ctx.metrics.refused(self.specs.read(View::refusals));
                     self.progress.made(PASSES, true);
                 }
                 _ = slow.tick() => {

@@ -54,6 +54,7 @@ pub struct Metrics {
     queue_depth: Gauge,
     active: Gauge,
     orphans: Gauge,
+    refused: Gauge,
     drift: Family<ResourceLabel, Counter>,
     ready: Family<ConnectorLabel, Gauge>,
     health: Family<HealthLabels, Gauge>,
@@ -80,6 +81,7 @@ impl Default for Metrics {
             queue_depth: Gauge::default(),
             active: Gauge::default(),
             orphans: Gauge::default(),
+            refused: Gauge::default(),
             drift: Family::default(),
             ready: Family::default(),
             health: Family::default(),
@@ -159,6 +161,11 @@ impl Metrics {
     /// Keeps the number of orphans.
     pub fn orphans(&self, count: usize) {
         self.orphans.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Keeps the number of records that were refused.
+    pub fn refused(&self, count: u64) {
+        self.refused.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a call to AWS.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::request::{self, Protocol, Request};
 use super::{Options, SharedCloud, answer, api, check, gzip, wait};
-use crate::model::{Answer, Fault, Scope, Service};
+use crate::model::{Answer, Fault, Millis, Scope, Service};
 
 /// The most bytes of one body, packed or not: the 1 MiB of an SQS batch, with room for how JSON escapes it.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -58,7 +58,7 @@ impl Front {
             Ok(account) => self.call(&request, &Scope { account, region }).await,
             Err(fault) => Err(fault),
         };
-        match outcome {
+        let mut answer = match outcome {
             Ok(output) => answer::success(
                 protocol,
                 request.api,
@@ -71,7 +71,14 @@ impl Front {
                 debug!(?service, operation = %request.name, code = %fault.code, message = %fault.message, "Refused");
                 answer::failure(protocol, Some(request.api), &fault, request_id)
             }
+        };
+        // CloudWatch dates its answers, as its data points, by its own clock, which may run fast.
+        if service == Service::CloudWatch
+            && let Some(date) = http_date(self.cloud.now().fast)
+        {
+            answer.headers_mut().insert(header::DATE, date);
         }
+        answer
     }
 
     fn account(&self, request: &Request) -> Result<String, Fault> {
@@ -124,5 +131,20 @@ async fn read_body(headers: &http::HeaderMap, body: axum::body::Body) -> Result<
     match request::header(headers, "content-encoding") {
         Some("gzip") => gzip::unpack(&bytes, BODY_LIMIT).map_err(|why| Fault::client("SerializationException", why)),
         _ => Ok(bytes.to_vec()),
+    }
+}
+
+/// Returns a time as the `Date` header spells it.
+fn http_date(at: Millis) -> Option<HeaderValue> {
+    let at = jiff::Timestamp::from_millisecond(at).ok()?;
+    HeaderValue::from_str(&at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_date_is_spelled_as_http_spells_it() {
+        let date = super::http_date(784_111_777_000).expect("it is in range");
+        assert_eq!(date, "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

@@ -119,7 +119,7 @@ impl Aws {
     }
 
     /// Returns AWS over a configuration that says where it is and who calls.
-    fn over(config: SdkConfig, settings: AwsSettings) -> Result<Self, Error> {
+    pub fn over(config: SdkConfig, settings: AwsSettings) -> Result<Self, Error> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
