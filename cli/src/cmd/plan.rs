@@ -1,0 +1,322 @@
+//! `penstock plan`: what the operator's next pass would do, by the pass's own code. AWS is read and nothing is changed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use penstock_crds::{Difference, DocumentKey, Kind, Name, Phase};
+use penstock_kafka::Record;
+use penstock_operator::cloud::aws::{Aws, AwsSettings};
+use penstock_operator::plan::accept::Verdict;
+use penstock_operator::preview::{Asked, Preview, previews};
+use penstock_operator::reconcile::{Error, chain};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cmd::get::{name_of, word};
+use crate::documents::{Bundle, Elsewhere, load};
+use crate::failure::Failure;
+use crate::output::{Format, print, print_json, print_yaml};
+use crate::server::{ServerArgs, Specs};
+use crate::talk::patiently;
+use crate::{Exit, talk};
+
+/// How AWS is reached, and as which operator.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AwsArgs {
+    /// The operator's name, as in the ownership tag
+    #[arg(long, env = "PENSTOCK_OPERATOR_NAME", default_value = "penstock")]
+    pub(crate) operator_name: String,
+    /// The AWS region of the ECS clusters; the environment's when missing
+    #[arg(long, env = "PENSTOCK_REGION")]
+    region: Option<String>,
+}
+
+/// Shows which fields differ, and the calls of the next pass.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// Documents as they would be applied; without any, the topic's own are planned
+    #[arg(short, long = "file", value_name = "FILE", num_args = 1)]
+    files: Vec<PathBuf>,
+    /// Only these connectors
+    names: Vec<String>,
+    /// How the plan is printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    aws: AwsArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// The plan for one connector, as programs read it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    connector: Name,
+    /// The offset of the document that was judged; one that is not written yet has the offset that it would get at the
+    /// earliest.
+    generation: i64,
+    verdict: &'static str,
+    phase: Phase,
+    /// What is wrong with the latest document; the one before stays in force.
+    faults: Vec<String>,
+    /// Whether a revision is held back because ECS rolled it back.
+    held: bool,
+    /// Whether the queue could be read; the count depends on it.
+    queue_known: bool,
+    differences: Vec<Difference>,
+    calls: Vec<Call>,
+}
+
+/// One call of the next pass.
+#[derive(Debug, Serialize)]
+struct Call {
+    operation: String,
+    resource: String,
+}
+
+impl AwsArgs {
+    /// Returns AWS as the operator of that name sees it.
+    pub(crate) async fn cloud(&self) -> Result<Arc<Aws>, Failure> {
+        let settings = AwsSettings {
+            region: self.region.clone(),
+            operator: self.operator_name.clone(),
+            observer: None,
+        };
+        Aws::new(settings).await.map(Arc::new).map_err(Failure::PrepareAws)
+    }
+}
+
+impl Plan {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let server = self.server.server()?;
+        let mut specs = server.specs().await?;
+        let mut names: BTreeSet<Name> = self.names.iter().map(|name| name_of(name)).collect::<Result<_, _>>()?;
+        if !self.files.is_empty() {
+            let mut bundle = load(&self.files)?;
+            bundle.judge(Elsewhere::Topic(&specs.profiles()));
+            if !bundle.findings.is_empty() {
+                talk::say(&bundle.report("nothing was planned: mend them and plan again"));
+                return Ok(Exit::Refused);
+            }
+            let concerned = lay_over(&mut specs, &bundle);
+            names = if names.is_empty() { concerned } else { names };
+        } else if names.is_empty() {
+            names = specs.view.names().cloned().collect();
+        }
+        let states = server.states().await?;
+        if self.files.is_empty() && self.names.is_empty() {
+            names.extend(states.keys().cloned());
+        }
+        let asked = |name: Name| Asked {
+            wanted: specs.view.wanted(&name, states.get(&name)),
+            last: states.get(&name).cloned(),
+            name,
+        };
+        let asked = names.into_iter().map(asked).collect();
+        let cloud = self.aws.cloud().await?;
+        let planning = previews(cloud, &self.aws.operator_name, asked, Timestamp::now());
+        let planned = patiently("reading AWS", planning).await;
+        self.tell(planned, &server.specs_topic())
+    }
+
+    fn tell(&self, planned: Vec<(Name, Result<Option<Preview>, Error>)>, topic: &str) -> Result<Exit, Failure> {
+        let (mut shown, mut failed) = (Vec::new(), false);
+        for (name, preview) in planned {
+            match preview {
+                Ok(Some(preview)) => shown.push(Shown::new(name, preview)),
+                // Only a name that was asked for is missed.
+                Ok(None) if self.names.iter().any(|asked| *asked == name.as_str()) => {
+                    return Err(Failure::FindDocument {
+                        key: DocumentKey {
+                            kind: Kind::Connector,
+                            name,
+                        },
+                        topic: topic.to_owned(),
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    failed = true;
+                    talk::say(&format!("error: connector/{name}: {}", chain(&error)));
+                }
+            }
+        }
+        match self.output {
+            Format::Text => print(&shown.iter().map(told).collect::<String>())?,
+            Format::Json => print_json(&shown)?,
+            Format::Yaml => print_yaml(&shown)?,
+        }
+        Ok(match shown.iter().any(Shown::changes) {
+            _ if failed => Exit::Refused,
+            true => Exit::Changes,
+            false => Exit::Done,
+        })
+    }
+}
+
+/// Takes the documents in as if they had been applied, those that say something new; returns the connectors concerned.
+fn lay_over(specs: &mut Specs, bundle: &Bundle) -> BTreeSet<Name> {
+    let mut concerned = BTreeSet::new();
+    for draft in &bundle.drafts {
+        let key = draft.document.key();
+        if key.kind != Kind::Profile {
+            concerned.insert(key.name.clone());
+        }
+        if specs.entries.get(&key).is_some_and(|entry| entry.says(&draft.document)) {
+            continue;
+        }
+        let record = Record {
+            offset: specs.end,
+            key: Some(key.to_string().into_bytes()),
+            value: Some(draft.document.to_json().to_string().into_bytes()),
+            headers: Vec::new(),
+            timestamp: None,
+        };
+        concerned.extend(specs.apply(&record));
+    }
+    concerned
+}
+
+impl Shown {
+    fn new(connector: Name, preview: Preview) -> Self {
+        let verdict = match preview.judged.verdict {
+            Verdict::Keep(..) => "keep",
+            Verdict::Remove => "remove",
+            Verdict::Refuse => "refuse",
+            Verdict::Orphan => "orphan",
+        };
+        let calls = preview.calls.into_iter().map(|call| Call {
+            operation: call.operation,
+            resource: call.resource,
+        });
+        Self {
+            connector,
+            generation: preview.plan.state.generation,
+            verdict,
+            phase: preview.plan.state.phase,
+            faults: preview.judged.faults.iter().map(ToString::to_string).collect(),
+            held: preview.plan.held,
+            queue_known: preview.queue.is_some(),
+            differences: preview.plan.differences,
+            calls: calls.collect(),
+        }
+    }
+
+    fn changes(&self) -> bool {
+        !self.calls.is_empty() || !self.differences.is_empty()
+    }
+}
+
+fn told(shown: &Shown) -> String {
+    let mut text = format!("connector/{} (generation {}): ", shown.connector, shown.generation);
+    text += &match shown.verdict {
+        "keep" => format!("{}\n", word(&shown.phase)),
+        "remove" => "withdrawn, so everything goes\n".to_owned(),
+        "refuse" => "no document was ever accepted, so there is nothing to do\n".to_owned(),
+        _ => "remembered, but neither written nor withdrawn: nothing is done to it\n".to_owned(),
+    };
+    // Writing to a string does not fail.
+    for fault in &shown.faults {
+        let _ = writeln!(text, "  ! {fault}");
+    }
+    if shown.held {
+        text +=
+            "  ! ECS rolled this revision back: it is held until document or profile change, or `penstock reconcile`\n";
+    }
+    if shown.verdict == "keep" && !shown.queue_known {
+        text += "  ! the queue could not be read, so the count of tasks is planned without it\n";
+    }
+    for difference in &shown.differences {
+        text += &told_sides(difference);
+    }
+    for (index, call) in shown.calls.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {} on {}", index + 1, call.operation, call.resource);
+    }
+    if !shown.changes() {
+        text += "  nothing differs\n";
+    }
+    text
+}
+
+/// Returns a difference as two lines below the field's name.
+fn told_sides(difference: &Difference) -> String {
+    let side = |value: &Value| match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let name = field(difference);
+    let (observed, desired) = (side(&difference.observed), side(&difference.desired));
+    format!("  {name}\n    - {observed}\n    + {desired}\n")
+}
+
+/// Returns a difference in one line.
+pub(crate) fn told_difference(difference: &Difference) -> String {
+    format!(
+        "{}: {} instead of {}",
+        field(difference),
+        difference.observed,
+        difference.desired
+    )
+}
+
+fn field(difference: &Difference) -> String {
+    match difference.field.as_str() {
+        "" => difference.resource.clone(),
+        field => format!("{}: {field}", difference.resource),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(differences: Vec<Difference>, operations: &[&str]) -> Shown {
+        let call = |operation: &&str| Call {
+            operation: (*operation).to_owned(),
+            resource: "penstock-orders".to_owned(),
+        };
+        Shown {
+            connector: "orders".parse().expect("a name"),
+            generation: 12,
+            verdict: "keep",
+            phase: Phase::Awake,
+            faults: Vec::new(),
+            held: false,
+            queue_known: true,
+            differences,
+            calls: operations.iter().map(call).collect(),
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_both_sides_of_each_field_and_then_the_calls() {
+        let difference = Difference {
+            resource: "scaling".to_owned(),
+            field: "max".to_owned(),
+            observed: 6.into(),
+            desired: 8.into(),
+        };
+        let plan = shown(
+            vec![difference],
+            &["RegisterScalableTarget min=1 max=8 suspended=false"],
+        );
+        assert!(plan.changes());
+        assert_eq!(
+            told(&plan),
+            "connector/orders (generation 12): awake\n  scaling: max\n    - 6\n    + 8\n  \
+             1. RegisterScalableTarget min=1 max=8 suspended=false on penstock-orders\n"
+        );
+    }
+
+    #[test]
+    fn where_nothing_differs_the_plan_says_so() {
+        let plan = shown(Vec::new(), &[]);
+        assert!(!plan.changes());
+        assert!(told(&plan).ends_with("  nothing differs\n"));
+    }
+}

@@ -1,0 +1,260 @@
+//! `penstock prune`: services that carry the operator's tag and have neither document nor state. They are listed, and go
+//! only with `--confirm`, by the same steps as every removal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use penstock_crds::{Document, Kind, Name, State};
+use penstock_operator::cloud::Cloud;
+use penstock_operator::cloud::aws::Aws;
+use penstock_operator::memory::Remembered;
+use penstock_operator::observe::Observer;
+use penstock_operator::plan::resources::Subject;
+use penstock_operator::prune::{self, Removal, orphans};
+use penstock_operator::reconcile::Error;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::cmd::get::name_of;
+use crate::cmd::plan::AwsArgs;
+use crate::failure::Failure;
+use crate::output::{Format, print_json, print_line, print_yaml};
+use crate::server::{ServerArgs, Specs};
+use crate::talk::patiently;
+use crate::{Exit, talk};
+
+/// Finds orphans, and removes them with --confirm.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prune {
+    /// Only orphans of these names
+    names: Vec<String>,
+    /// Remove what is found
+    #[arg(long)]
+    confirm: bool,
+    /// A cluster to look in, beside those that documents, profiles and state name
+    #[arg(long, value_name = "CLUSTER", env = "PENSTOCK_CLUSTERS", value_delimiter = ',')]
+    cluster: Vec<String>,
+    /// How long the removal of one orphan may take
+    #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// How the orphans are printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    aws: AwsArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// An orphan, as programs read it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    connector: Name,
+    cluster: String,
+    service: String,
+    /// The calls of the first pass of its removal.
+    calls: Vec<String>,
+    /// Whether it was removed.
+    removed: bool,
+}
+
+impl Prune {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let only: BTreeSet<Name> = self.names.iter().map(|name| name_of(name)).collect::<Result<_, _>>()?;
+        // Both topics are read to their ends before anything is called an orphan.
+        let server = self.server.server()?;
+        let specs = server.specs().await?;
+        let states = server.states().await?;
+        let clusters = clusters(&self.cluster, &specs, &states);
+        if clusters.is_empty() {
+            return Err(Failure::FindCluster);
+        }
+        let cloud = self.aws.cloud().await?;
+        let owned = patiently("looking for services", cloud.owned(&clusters)).await;
+        let owned = owned.map_err(|source| Failure::ListOwned {
+            clusters: clusters.into_iter().collect::<Vec<_>>().join(", "),
+            source,
+        })?;
+        let mut found = orphans(owned, &documents(&specs), &remembered(states));
+        found.retain(|orphan| only.is_empty() || only.contains(&orphan.name));
+        let observer = Observer::start(Arc::clone(&cloud));
+        let mut shown = Vec::new();
+        for orphan in found {
+            shown.push(self.treat(&cloud, &observer, orphan).await?);
+        }
+        self.tell(&shown)
+    }
+
+    async fn treat(&self, cloud: &Arc<Aws>, observer: &Observer, orphan: Subject) -> Result<Shown, Failure> {
+        let name = orphan.name.clone();
+        let failed = |source| Failure::Remove {
+            name: name.to_string(),
+            source,
+        };
+        let first = self.look(observer, &orphan).await.map_err(failed)?;
+        let shown = Shown {
+            connector: orphan.name.clone(),
+            cluster: orphan.cluster.clone(),
+            service: orphan.service_name(),
+            calls: first
+                .calls
+                .iter()
+                .map(|call| format!("{} on {}", call.operation, call.resource))
+                .collect(),
+            removed: false,
+        };
+        if !self.confirm {
+            return Ok(shown);
+        }
+        let removed = self.remove(cloud, observer, first).await.map_err(failed)?;
+        Ok(Shown { removed, ..shown })
+    }
+
+    /// Makes pass after pass until nothing is left; returns false when the time is over before.
+    async fn remove(&self, cloud: &Arc<Aws>, observer: &Observer, first: Removal) -> Result<bool, Error> {
+        let deadline = Instant::now() + self.timeout;
+        let mut removal = first;
+        while !removal.is_done() {
+            for call in &removal.calls {
+                talk::say(&format!(
+                    "{}: {} on {}",
+                    removal.subject.name, call.operation, call.resource
+                ));
+            }
+            match prune::apply(&**cloud, &removal).await {
+                Ok(()) => {}
+                Err(Error::Apply { source, .. }) if is_passing(&source) => {
+                    talk::say(&format!("{}: {source}; trying again", removal.subject.name));
+                }
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let wait = tokio::time::sleep(prune::AGAIN);
+            let what = format!("{}: waiting for AWS to let go of it", removal.subject.name);
+            patiently(&what, wait).await;
+            removal = self.look(observer, &removal.subject).await?;
+        }
+        Ok(true)
+    }
+
+    async fn look(&self, observer: &Observer, orphan: &Subject) -> Result<Removal, Error> {
+        let looking = prune::look(observer, &self.aws.operator_name, orphan.clone(), Timestamp::now());
+        patiently("reading AWS", looking).await
+    }
+
+    fn tell(&self, shown: &[Shown]) -> Result<Exit, Failure> {
+        match self.output {
+            Format::Text => shown
+                .iter()
+                .try_for_each(|orphan| print_line(&told(orphan, self.confirm)))?,
+            Format::Json => print_json(&shown)?,
+            Format::Yaml => print_yaml(&shown)?,
+        }
+        let left = shown.iter().filter(|orphan| !orphan.removed).count();
+        match (left, self.confirm) {
+            (0, _) => return Ok(Exit::Done),
+            (_, true) => talk::say(&format!(
+                "error: {left} of {} were not gone within {}: run the command again to go on",
+                shown.len(),
+                humantime::format_duration(self.timeout)
+            )),
+            (_, false) => talk::say("nothing was removed; add --confirm to remove them"),
+        }
+        Ok(if self.confirm { Exit::Refused } else { Exit::Changes })
+    }
+}
+
+/// Whether another try may do better, with nothing mended by a person.
+fn is_passing(error: &penstock_operator::cloud::Error) -> bool {
+    use penstock_operator::cloud::Error;
+    matches!(
+        error,
+        Error::Wait { .. } | Error::Throttle { .. } | Error::Reach { .. } | Error::Fail { .. }
+    )
+}
+
+fn told(orphan: &Shown, confirm: bool) -> String {
+    let Shown {
+        connector,
+        cluster,
+        service,
+        ..
+    } = orphan;
+    let outcome = match (orphan.removed, confirm) {
+        (true, _) => "removed".to_owned(),
+        (false, true) => "not gone yet".to_owned(),
+        (false, false) => format!("would go: {}", orphan.calls.join("; ")),
+    };
+    format!("connector/{connector} (service {service} in {cluster}) {outcome}")
+}
+
+/// Returns the clusters in which something of ours may be.
+fn clusters(given: &[String], specs: &Specs, states: &BTreeMap<Name, State>) -> BTreeSet<String> {
+    let mut clusters: BTreeSet<String> = given.iter().cloned().collect();
+    let profiles = specs.profiles();
+    clusters.extend(
+        profiles
+            .values()
+            .filter_map(|profile| profile.service.as_ref()?.cluster.clone()),
+    );
+    clusters.extend(
+        specs
+            .of(Kind::Connector)
+            .filter_map(|(_, entry)| match entry.document.as_ref()? {
+                Document::Connector(connector) => connector.spec.service.as_ref()?.cluster.clone(),
+                _ => None,
+            }),
+    );
+    clusters.extend(
+        states
+            .values()
+            .filter_map(|state| state.accepted.as_ref()?.spec.service.as_ref()?.cluster.clone()),
+    );
+    clusters
+}
+
+/// Returns every connector that has a document, a bad one too.
+fn documents(specs: &Specs) -> BTreeSet<Name> {
+    specs.of(Kind::Connector).map(|(name, _)| name.clone()).collect()
+}
+
+fn remembered(states: BTreeMap<Name, State>) -> BTreeMap<Name, Remembered> {
+    let remembered = |state| Remembered {
+        state: Some(state),
+        status: None,
+    };
+    states
+        .into_iter()
+        .map(|(name, state)| (name, remembered(state)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::tests::record;
+
+    const BAD: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"Connector","metadata":{"name":"orders"}}"#;
+    const PROFILE: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"Profile","metadata":{"name":"default"},"spec":{"service":{"cluster":"data"}}}"#;
+
+    #[test]
+    fn a_connector_with_a_bad_document_is_wanted_all_the_same() {
+        let mut specs = Specs::default();
+        specs.apply(&record(1, "Connector/orders", Some(BAD)));
+        assert_eq!(documents(&specs).len(), 1);
+        specs.apply(&record(2, "Connector/orders", None));
+        assert_eq!(documents(&specs).len(), 0);
+    }
+
+    #[test]
+    fn clusters_come_from_flags_and_documents() {
+        let mut specs = Specs::default();
+        specs.apply(&record(1, "Profile/default", Some(PROFILE)));
+        let found = clusters(&["more".to_owned()], &specs, &BTreeMap::new());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["data", "more"]);
+    }
+}

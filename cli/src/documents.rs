@@ -1,0 +1,415 @@
+//! Files to documents, each fault with its line and column.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use penstock_crds::{
+    ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Name, ProfileSpec, check_profile,
+    merge, parse_value, resolve,
+};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::yaml::{self, Node, Place};
+
+/// The most bytes of one file.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// How standard input is called.
+const STDIN: &str = "<stdin>";
+
+/// The documents of some files, and what is wrong with them.
+#[derive(Debug, Default)]
+pub(crate) struct Bundle {
+    /// The documents of the right shape, in the order in which they are written: profiles, connectors, target states.
+    pub(crate) drafts: Vec<Draft>,
+    /// What is wrong, by file and place.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A document of the right shape.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) document: Document,
+    file: String,
+    node: Node,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Finding {
+    pub(crate) file: String,
+    #[serde(flatten)]
+    pub(crate) place: PlaceOnWire,
+    /// The document's key, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) document: Option<String>,
+    /// The field, what is wrong with it, why, and what to do.
+    pub(crate) message: String,
+}
+
+/// A place as it is printed for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct PlaceOnWire {
+    line: u64,
+    column: u64,
+}
+
+/// The profiles that connectors may name beside those of the files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Elsewhere<'a> {
+    /// Only files count.
+    Nowhere,
+    /// These stand in the spec topic.
+    Topic(&'a BTreeMap<Name, ProfileSpec>),
+}
+
+/// Reads all files: those that are named, those directly in a directory that is named, and standard input for `-`.
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Bundle, Failure> {
+    let mut bundle = Bundle::default();
+    for (name, text) in texts(paths)? {
+        bundle.read(&name, &text);
+    }
+    if bundle.drafts.is_empty() && bundle.findings.is_empty() {
+        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Failure::FindDocuments(shown.join(", ")));
+    }
+    bundle.drafts.sort_by_key(|draft| draft.document.kind());
+    bundle.refuse_repeated_keys();
+    Ok(bundle)
+}
+
+impl Bundle {
+    /// Judges every document, each connector merged with its profile, and sorts what is wrong.
+    pub(crate) fn judge(&mut self, elsewhere: Elsewhere<'_>) {
+        let mut found = Vec::new();
+        for draft in &self.drafts {
+            match &draft.document {
+                Document::Profile(profile) => {
+                    found.extend(check_profile(&profile.spec).iter().map(|fault| draft.finding(fault)));
+                }
+                Document::Connector(connector) => found.extend(self.judge_connector(draft, connector, elsewhere)),
+                Document::TargetState(_) => {}
+            }
+        }
+        self.findings.extend(found);
+        self.findings.sort();
+        // A fault of a profile is found again with every connector that names it.
+        self.findings.dedup();
+    }
+
+    /// Returns what is wrong in lines for people, ending with how many there are.
+    pub(crate) fn report(&self, consequence: &str) -> String {
+        let mut lines: Vec<String> = self.findings.iter().map(ToString::to_string).collect();
+        let faults = if lines.len() == 1 { "fault" } else { "faults" };
+        lines.push(format!("{} {faults}; {consequence}", lines.len()));
+        lines.join("\n")
+    }
+
+    fn read(&mut self, file: &str, text: &str) {
+        let nodes = match yaml::read(text) {
+            Ok(nodes) => nodes,
+            Err(unreadable) => {
+                let why = format!("is neither YAML nor JSON: {}", unreadable.why);
+                let fault = Fault::without_value("document", why, "mend it there");
+                return self.findings.push(finding(file, unreadable.place, None, &fault));
+            }
+        };
+        for node in nodes {
+            let value = node.value();
+            let key = key_of(&value);
+            match parse_value(value) {
+                Ok(document) => self.draft(file, node, document),
+                Err(faults) => {
+                    let found = faults
+                        .iter()
+                        .map(|fault| finding(file, node.nearest(&fault.path), key.clone(), fault));
+                    self.findings.extend(found);
+                }
+            }
+        }
+    }
+
+    fn draft(&mut self, file: &str, node: Node, document: Document) {
+        let draft = Draft {
+            document,
+            file: file.to_owned(),
+            node,
+        };
+        let bytes = draft.document.to_json().to_string().len();
+        if bytes > MAX_DOCUMENT_BYTES {
+            let why = format!("has {bytes} bytes as JSON, and a document may have {MAX_DOCUMENT_BYTES}");
+            let remedy = "make it shorter, or move what connectors share into a profile";
+            self.findings
+                .push(draft.finding(&Fault::without_value("document", why, remedy)));
+        }
+        self.drafts.push(draft);
+    }
+
+    fn refuse_repeated_keys(&mut self) {
+        let mut first: BTreeMap<DocumentKey, &Draft> = BTreeMap::new();
+        let mut found = Vec::new();
+        for draft in &self.drafts {
+            let key = draft.document.key();
+            if let Some(first) = first.get(&key) {
+                let place = first.node.nearest("metadata.name");
+                let why = format!("stands in {}:{}:{} as well", first.file, place.line, place.column);
+                let fault = Fault::with_value("metadata.name", &key.name, why, "keep one of them");
+                found.push(draft.finding(&fault));
+            } else {
+                first.insert(key, draft);
+            }
+        }
+        self.findings.extend(found);
+    }
+
+    fn judge_connector(
+        &self,
+        draft: &Draft,
+        connector: &Envelope<ConnectorSpec>,
+        elsewhere: Elsewhere<'_>,
+    ) -> Vec<Finding> {
+        let named = connector.spec.profile.as_deref();
+        let here = named.and_then(|name| self.profile(name));
+        let there = named.and_then(|name| elsewhere.profile(name));
+        let profile = here.map(|(_, spec)| spec).or(there);
+        if let Some(name) = named
+            && profile.is_none()
+        {
+            return vec![draft.finding(&missing_profile(name, elsewhere))];
+        }
+        let merged = merge(&connector.spec, profile);
+        let resolved = resolve(&connector.metadata.name, &connector.metadata.labels, &merged);
+        let faults = resolved.err().unwrap_or_default();
+        let at = |fault: &Fault| match here {
+            Some((profile, _))
+                if draft.node.find(&fault.path).is_none() && profile.node.find(&fault.path).is_some() =>
+            {
+                profile.finding(fault)
+            }
+            _ => draft.finding(fault),
+        };
+        faults.iter().map(at).collect()
+    }
+
+    fn profile(&self, name: &str) -> Option<(&Draft, &ProfileSpec)> {
+        self.drafts.iter().find_map(|draft| match &draft.document {
+            Document::Profile(profile) if profile.metadata.name.as_str() == name => Some((draft, &profile.spec)),
+            _ => None,
+        })
+    }
+}
+
+impl Draft {
+    fn finding(&self, fault: &Fault) -> Finding {
+        let key = self.document.key().to_string();
+        finding(&self.file, self.node.nearest(&fault.path), Some(key), fault)
+    }
+}
+
+impl<'a> Elsewhere<'a> {
+    fn profile(self, name: &str) -> Option<&'a ProfileSpec> {
+        match self {
+            Self::Nowhere => None,
+            Self::Topic(profiles) => profiles.get(&name.parse::<Name>().ok()?),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PlaceOnWire { line, column } = self.place;
+        write!(out, "{}:{line}:{column}: ", self.file)?;
+        if let Some(document) = &self.document {
+            write!(out, "{document}: ")?;
+        }
+        out.write_str(&self.message)
+    }
+}
+
+fn finding(file: &str, place: Place, document: Option<String>, fault: &Fault) -> Finding {
+    Finding {
+        file: file.to_owned(),
+        place: PlaceOnWire {
+            line: place.line,
+            column: place.column,
+        },
+        document,
+        message: fault.to_string(),
+    }
+}
+
+fn missing_profile(name: &str, elsewhere: Elsewhere<'_>) -> Fault {
+    let (why, remedy) = match elsewhere {
+        Elsewhere::Nowhere => (
+            "is a profile that is in none of these files",
+            "give its file too, or look for it in the spec topic by --server",
+        ),
+        Elsewhere::Topic(_) => (
+            "is a profile that is neither in these files nor in the spec topic",
+            "give its file too, or name another",
+        ),
+    };
+    Fault::with_value("spec.profile", name, why, remedy)
+}
+
+/// Returns the key that a document of the wrong shape would have, if it says so much.
+fn key_of(value: &serde_json::Value) -> Option<String> {
+    let kind = Kind::named(value.get("kind")?.as_str()?)?;
+    let name: Name = value.get("metadata")?.get("name")?.as_str()?.parse().ok()?;
+    Some(DocumentKey { kind, name }.to_string())
+}
+
+fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+    let mut texts = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let text = read_text(path, &mut std::io::stdin().lock())?;
+            texts.push((STDIN.to_owned(), text));
+            continue;
+        }
+        for file in files(path)? {
+            let mut open = std::fs::File::open(&file).map_err(unread(&file))?;
+            texts.push((file.display().to_string(), read_text(&file, &mut open)?));
+        }
+    }
+    Ok(texts)
+}
+
+/// Returns the file itself, or the documents directly in the directory by name.
+fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unread(path))? {
+        let file = entry.map_err(unread(path))?.path();
+        let is_document = |ending: &std::ffi::OsStr| ["yaml", "yml", "json"].iter().any(|known| ending == *known);
+        if file.is_file() && file.extension().is_some_and(is_document) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_text(path: &Path, reader: &mut impl Read) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = reader.take(MOST_BYTES + 1).read_to_string(&mut text);
+    let bytes = read.map_err(unread(path))?;
+    if bytes as u64 > MOST_BYTES {
+        return Err(Failure::RefuseSize {
+            path: path.to_owned(),
+            most: MOST_BYTES,
+        });
+    }
+    Ok(text)
+}
+
+fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure::ReadFile { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILE: &str = include_str!("../../manifests/examples/profile.yaml");
+    const ORDERS: &str = include_str!("../../manifests/examples/orders.yaml");
+
+    fn judged(files: &[(&str, &str)], elsewhere: Elsewhere<'_>) -> Bundle {
+        let mut bundle = Bundle::default();
+        for (name, text) in files {
+            bundle.read(name, text);
+        }
+        bundle.drafts.sort_by_key(|draft| draft.document.kind());
+        bundle.refuse_repeated_keys();
+        bundle.judge(elsewhere);
+        bundle
+    }
+
+    fn found(bundle: &Bundle) -> Vec<String> {
+        bundle.findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_examples_are_sound_together_and_profiles_come_first() {
+        let bundle = judged(
+            &[("orders.yaml", ORDERS), ("profile.yaml", PROFILE)],
+            Elsewhere::Nowhere,
+        );
+        assert_eq!(found(&bundle), Vec::<String>::new());
+        let keys: Vec<_> = bundle
+            .drafts
+            .iter()
+            .map(|draft| draft.document.key().to_string())
+            .collect();
+        assert_eq!(keys, ["Profile/default", "Connector/orders"]);
+    }
+
+    #[test]
+    fn a_connector_alone_lacks_its_profile_unless_the_topic_has_it() {
+        let bundle = judged(&[("orders.yaml", ORDERS)], Elsewhere::Nowhere);
+        assert_eq!(
+            found(&bundle),
+            [
+                "orders.yaml:10:3: Connector/orders: spec.profile: default is a profile that is in none of these files; give its file too, or look for it in the spec topic by --server"
+            ]
+        );
+        let profile = judged(&[("profile.yaml", PROFILE)], Elsewhere::Nowhere);
+        let (_, spec) = profile.profile("default").expect("it is there");
+        let topic = BTreeMap::from([("default".parse().expect("a name"), spec.clone())]);
+        let bundle = judged(&[("orders.yaml", ORDERS)], Elsewhere::Topic(&topic));
+        assert_eq!(found(&bundle), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_place() {
+        let bad = ORDERS
+            .replace("max: 6", "max: 6000000")
+            .replace("waitTime: 10s", "waitTime: 10");
+        let twice = format!("{ORDERS}---\n{bad}");
+        let bundle = judged(&[("two.yaml", &twice), ("profile.yaml", PROFILE)], Elsewhere::Nowhere);
+        let found = found(&bundle);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("two.yaml:52:7: Connector/orders: spec.source.sqs.waitTime: 10 "),
+            "{found:?}"
+        );
+        let bad = ORDERS.replace("max: 6", "max: 6000000");
+        let bundle = judged(&[("orders.yaml", &bad), ("profile.yaml", PROFILE)], Elsewhere::Nowhere);
+        assert!(
+            bundle.findings[0]
+                .to_string()
+                .contains(":24:5: Connector/orders: spec.scaling.max"),
+            "{bundle:?}"
+        );
+    }
+
+    #[test]
+    fn a_fault_of_the_profile_is_told_once_and_in_the_profiles_file() {
+        let bad = PROFILE.replace("memory: 512", "memory: 500");
+        let bundle = judged(&[("profile.yaml", &bad), ("orders.yaml", ORDERS)], Elsewhere::Nowhere);
+        let found = found(&bundle);
+        assert!(
+            found
+                .iter()
+                .any(|line| line.starts_with("profile.yaml:23:5: Profile/default: spec.task.memory: 500 ")),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn a_key_that_stands_in_two_files_is_refused() {
+        let files = [("a.yaml", ORDERS), ("b.yaml", ORDERS), ("profile.yaml", PROFILE)];
+        let bundle = judged(&files, Elsewhere::Nowhere);
+        assert_eq!(
+            found(&bundle),
+            ["b.yaml:6:3: Connector/orders: metadata.name: orders stands in a.yaml:6:3 as well; keep one of them"]
+        );
+    }
+}
