@@ -20,6 +20,8 @@ mod wait;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Checks documents and tells every fault with its line
+    // Without --server nobody needs brokers, so they are optional here alone.
+    #[command(mut_arg("bootstrap_servers", |brokers| brokers.required(false)))]
     Validate(validate::Validate),
     /// Shows which fields differ from what is wanted, and the AWS calls of the next pass; changes nothing
     Plan(plan::Plan),

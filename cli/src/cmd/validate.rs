@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-use penstock_kafka::KafkaArgs;
-use penstock_operator::topics::DEFAULT_PREFIX;
-
 use crate::documents::{Bundle, Elsewhere, load};
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_line, print_yaml};
@@ -17,29 +14,21 @@ pub(crate) struct Validate {
     /// A file of YAML or JSON documents, a directory of such files, or - for standard input
     #[arg(short, long = "file", value_name = "FILE", required = true, num_args = 1..)]
     files: Vec<PathBuf>,
-    /// Look for profiles in the spec topic too
-    #[arg(long)]
-    server: bool,
+    /// Look for profiles in the spec topic too; this needs --bootstrap-servers
+    #[arg(long = "server")]
+    ask_server: bool,
     /// How the faults are printed
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
-    /// What the name of the spec topic begins with
-    #[arg(long, env = "PENSTOCK_TOPIC_PREFIX", default_value = DEFAULT_PREFIX)]
-    topic_prefix: String,
-    // Without --server nobody needs brokers, so these are optional here alone.
     #[command(flatten)]
-    kafka: Option<KafkaArgs>,
+    server: ServerArgs,
 }
 
 impl Validate {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let mut bundle = load(&self.files)?;
-        if self.server {
-            let server = ServerArgs {
-                kafka: self.kafka.unwrap_or_default(),
-                topic_prefix: self.topic_prefix,
-            };
-            let profiles = server.server()?.specs().await?.profiles();
+        if self.ask_server {
+            let profiles = self.server.server()?.specs().await?.profiles();
             bundle.judge(Elsewhere::Topic(&profiles));
         } else {
             bundle.judge(Elsewhere::Nowhere);
