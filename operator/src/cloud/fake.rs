@@ -9,7 +9,7 @@ use crate::cloud::{Cloud, Error, Receipt};
 use crate::plan::action::Action;
 use crate::plan::resources::{
     Counts, Deployment, DeploymentProgress, Observed, QueueDepth, RegisteredRevision, Resources, Scaling, Service,
-    ServiceLife, Subject, TaskDefinition,
+    ServiceLife, Subject, Suspension, TaskDefinition,
 };
 
 /// AWS as a map from connector to what it holds.
@@ -27,6 +27,7 @@ struct Inner {
     lose_reply: bool,
     tokens: BTreeSet<String>,
     creates: usize,
+    frozen: Option<BTreeMap<Name, Observed>>,
 }
 
 impl Fake {
@@ -64,6 +65,17 @@ impl Fake {
     /// Returns how many services were really created.
     pub fn creates(&self) -> usize {
         self.lock().creates
+    }
+
+    /// Lets every look from now on see what is held now, as a describe right after a change may.
+    pub fn freeze(&self) {
+        let mut inner = self.lock();
+        inner.frozen = Some(inner.by_name.clone());
+    }
+
+    /// Lets looks see what is held.
+    pub fn thaw(&self) {
+        self.lock().frozen = None;
     }
 
     /// Ends what is in motion: deployments complete, services finish draining, desired tasks run.
@@ -108,9 +120,12 @@ pub fn settle(observed: &mut Observed) {
 
 impl Cloud for Fake {
     async fn observe(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, Error>> {
+        let inner = self.lock();
+        let seen = inner.frozen.as_ref().unwrap_or(&inner.by_name);
+        let look = |subject: &Subject| seen.get(&subject.name).cloned().unwrap_or_else(nothing);
         subjects
             .iter()
-            .map(|subject| (subject.name.clone(), Ok(self.observed(&subject.name))))
+            .map(|subject| (subject.name.clone(), Ok(look(subject))))
             .collect()
     }
 
@@ -313,7 +328,11 @@ fn register_target(observed: &mut Observed, min: i32, max: i32, suspended: bool)
     observed.resources.scaling = Some(Scaling {
         min,
         max,
-        suspended,
+        suspended: if suspended {
+            Suspension::All
+        } else {
+            Suspension::Nothing
+        },
         policies,
     });
     observed.counts.desired = observed.counts.desired.clamp(min, max);

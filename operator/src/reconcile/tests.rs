@@ -9,7 +9,7 @@ use penstock_crds::{ConditionType, Health, Phase, Status, TargetMode, TargetStat
 use super::*;
 use crate::cloud::fake::{self, Fake};
 use crate::plan::accept::Latest;
-use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife};
+use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspension};
 use crate::samples::{connector, orders, orders_spec, profile, wanted, withdrawn};
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
@@ -321,6 +321,21 @@ async fn drift_is_repaired_and_named() {
 }
 
 #[tokio::test]
+async fn a_target_suspended_in_part_is_repaired() {
+    let (world, told) = running().await;
+    world.converge(&told).await;
+    let good = world.cloud.observed(&orders()).resources;
+    world.cloud.meddle(&orders(), |observed| {
+        observed.resources.scaling.as_mut().expect("it scales").suspended = Suspension::Part;
+    });
+    world.pass(&told).await;
+    let status = world.status().expect("a status was written");
+    assert_eq!(status.differences[0].field, "suspended");
+    world.converge(&told).await;
+    assert_eq!(world.cloud.observed(&orders()).resources, good);
+}
+
+#[tokio::test]
 async fn a_service_deleted_by_hand_is_made_again_with_a_fresh_token() {
     let (world, told) = running().await;
     world.converge(&told).await;
@@ -332,6 +347,21 @@ async fn a_service_deleted_by_hand_is_made_again_with_a_fresh_token() {
     world.converge(&told).await;
     assert_eq!(world.cloud.observed(&orders()).resources, good);
     assert_eq!(world.cloud.creates(), 2);
+}
+
+#[tokio::test]
+async fn a_create_whose_reply_was_lost_is_repeated_with_its_token_though_nobody_sees_the_service_yet() {
+    let (world, told) = settled(Scenario::Create).await;
+    world.cloud.freeze();
+    world.cloud.fail_after(1, true);
+    world.pass(&told).await;
+    world.cloud.heal();
+    let world = world.restarted();
+    world.pass(&told).await;
+    assert_eq!(world.cloud.creates(), 1, "the second create is the first one, repeated");
+    world.cloud.thaw();
+    world.converge(&told).await;
+    assert_eq!(world.cloud.creates(), 1);
 }
 
 #[tokio::test]
@@ -471,7 +501,7 @@ async fn paused_keeps_everything_but_tasks_and_resume_brings_them_back() {
     let observed = world.cloud.observed(&orders());
     assert_eq!((observed.life, observed.counts.desired), (ServiceLife::Active, 0));
     let scaling = observed.resources.scaling.expect("the target stays");
-    assert_eq!((scaling.min, scaling.suspended), (0, true));
+    assert_eq!((scaling.min, scaling.suspended), (0, Suspension::All));
     assert!(
         observed.resources.alarms.values().all(|alarm| !alarm.actions_enabled),
         "alarms are muted"
