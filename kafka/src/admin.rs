@@ -55,6 +55,9 @@ pub enum AdminError {
     /// There is no token to authenticate with.
     #[error("could not get a token for the admin client")]
     GetToken(#[source] TokenError),
+    /// No broker could be talked to.
+    #[error("could not talk to a broker: {0}")]
+    Reach(String),
     /// The topic could not be described.
     #[error("could not describe the topic `{topic}`; it needs the ACL Describe on it")]
     DescribeTopic {
@@ -91,7 +94,7 @@ impl AdminError {
     /// Returns whether the brokers may answer otherwise in a while, with nothing mended by a person.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::GetToken(_) => true,
+            Self::GetToken(_) | Self::Reach(_) => true,
             Self::DescribeTopic { source, .. }
             | Self::DescribeConfig { source, .. }
             | Self::CreateTopic { source, .. } => code(source).is_some_and(is_transient),
@@ -159,14 +162,9 @@ impl Admin {
     async fn describe_topic(&self, topic: &str) -> Result<Option<Description>, AdminError> {
         self.prime().await?;
         let (client, name) = (Arc::clone(&self.client), topic.to_owned());
-        let describe = move || native::describe_topic(client.inner(), &name, REQUEST_TIMEOUT);
-        let described = tokio::task::spawn_blocking(describe)
-            .await
-            .map_err(|_| AdminError::Abandoned)?;
-        described.map_err(|source| AdminError::DescribeTopic {
-            topic: topic.to_owned(),
-            source,
-        })
+        let describe = move || describe(client.inner(), &name);
+        let described = tokio::task::spawn_blocking(describe);
+        described.await.map_err(|_| AdminError::Abandoned)?
     }
 
     async fn config_of(&self, topic: &str) -> Result<BTreeMap<String, String>, AdminError> {
@@ -206,6 +204,21 @@ pub(crate) fn prime(client: &Client<Context>) -> Result<(), AdminError> {
         Some(Err(error)) => Err(AdminError::GetToken(error)),
         Some(Ok(token)) => native::set_token(client, &token).map_err(AdminError::CreateClient),
     }
+}
+
+/// A request that is never answered does not know why. What the client complained of meanwhile tells: a wrong password, an
+/// address that refuses, a certificate.
+fn describe(client: &Client<Context>, topic: &str) -> Result<Option<Description>, AdminError> {
+    native::describe_topic(client, topic, REQUEST_TIMEOUT).map_err(|source| {
+        let unanswered = code(&source).is_some_and(is_transient);
+        match native::complaint(client).filter(|_| unanswered) {
+            Some(why) => AdminError::Reach(why),
+            None => AdminError::DescribeTopic {
+                topic: topic.to_owned(),
+                source,
+            },
+        }
+    })
 }
 
 fn options() -> AdminOptions {

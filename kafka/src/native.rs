@@ -1,4 +1,4 @@
-//! The two calls of librdkafka that the safe wrapper lacks: a topic's id, and a token set by hand.
+//! The calls of librdkafka that the safe wrapper lacks: a topic's id, a token set by hand, and what an admin client complains of.
 //!
 //! The only module with unsafe code. Each object made here is destroyed here, and nothing borrowed from one leaves.
 #![allow(unsafe_code)]
@@ -61,6 +61,36 @@ pub(crate) fn set_token<C: ClientContext>(client: &Client<C>, token: &Token) -> 
         )
     };
     accept(code)
+}
+
+/// Returns the last thing that the client complained of since it was last asked, such as a password that the brokers refuse.
+/// Only for admin clients: nobody else reads their main queue, where complaints go.
+pub(crate) fn complaint<C: ClientContext>(client: &Client<C>) -> Option<String> {
+    // SAFETY: the client is live, and the reference to its queue is ours to give up.
+    let queue = Queue(unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) });
+    let mut last = None;
+    for _ in 0..MOST_COMPLAINTS {
+        // SAFETY: the queue is live; the event, if any, is ours to destroy.
+        let event = Event(unsafe { sys::rd_kafka_queue_poll(queue.0, 0) });
+        if event.0.is_null() {
+            break;
+        }
+        last = event.complaint().or(last);
+    }
+    last
+}
+
+/// More than a client complains of between two requests.
+const MOST_COMPLAINTS: usize = 1_000;
+
+/// A reference to a queue of a client's.
+struct Queue(*mut sys::rd_kafka_queue_t);
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the reference came from `rd_kafka_queue_get_main`, and is given up once, here.
+        unsafe { sys::rd_kafka_queue_destroy(self.0) }
+    }
 }
 
 /// A DescribeTopics request and the queue of its answer.
@@ -136,6 +166,22 @@ impl Event {
     }
 }
 
+impl Event {
+    /// That all brokers are down follows from the complaints about each, and says less.
+    fn complaint(&self) -> Option<String> {
+        // SAFETY: the event is live until `self` is dropped, and so is its text, which is copied.
+        unsafe {
+            let is_error = sys::rd_kafka_event_type(self.0) == sys::RD_KAFKA_EVENT_ERROR;
+            let all_down = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+            if !is_error || sys::rd_kafka_event_error(self.0) == all_down {
+                return None;
+            }
+            let text = sys::rd_kafka_event_error_string(self.0);
+            (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        }
+    }
+}
+
 impl Drop for Event {
     fn drop(&mut self) {
         if !self.0.is_null() {
@@ -188,7 +234,23 @@ fn accept(code: sys::rd_kafka_resp_err_t) -> Result<(), KafkaError> {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::admin::AdminClient;
+    use rdkafka::client::DefaultClientContext;
+
     use super::*;
+
+    #[test]
+    fn a_request_without_an_answer_can_be_explained() {
+        let mut config = ClientConfig::new();
+        // Nobody listens on port 1.
+        config.set("bootstrap.servers", "127.0.0.1:1");
+        let admin: AdminClient<DefaultClientContext> = config.create().expect("a client");
+        let described = describe_topic(admin.inner(), "orders", Duration::from_secs(1));
+        assert!(described.is_err());
+        let why = complaint(admin.inner()).expect("a complaint");
+        assert!(why.contains("127.0.0.1:1") && why.contains("refused"), "{why}");
+    }
 
     #[test]
     fn a_topic_id_is_printed_as_kafka_prints_it() {
