@@ -143,7 +143,7 @@ async fn check(config: &Config, queue: &SqsQueue) -> Result<Facts, ExitStatus> {
             None => Ok(None),
         }
     };
-    let (queue, topic_limit, dead_letter_limit) = tokio::join!(check_queue(queue), topic, dead_letters);
+    let (queue, topic_limit, dead_letter_limit) = tokio::join!(check_queue(config, queue), topic, dead_letters);
     Ok(Facts {
         queue: queue?,
         topic_limit: topic_limit?,
@@ -151,7 +151,7 @@ async fn check(config: &Config, queue: &SqsQueue) -> Result<Facts, ExitStatus> {
     })
 }
 
-async fn check_queue(queue: &SqsQueue) -> Result<QueueFacts, ExitStatus> {
+async fn check_queue(config: &Config, queue: &SqsQueue) -> Result<QueueFacts, ExitStatus> {
     let (mut outage, mut waits) = (Outage::new("Asking for the queue"), waits());
     loop {
         match queue.inspect().await {
@@ -160,7 +160,13 @@ async fn check_queue(queue: &SqsQueue) -> Result<QueueFacts, ExitStatus> {
                 return Ok(facts);
             }
             Err(error) if error.kind == ErrorKind::Missing => {
-                tracing::error!(%error, "The bridge cannot start: make the queue, or correct queueUrl and region");
+                let (url, region) = (&config.source.queue_url, &config.source.region);
+                tracing::error!(
+                    url,
+                    region,
+                    %error,
+                    "The bridge cannot start: make the queue, or correct queueUrl and region"
+                );
                 return Err(ExitStatus::Configuration);
             }
             Err(error) if error.kind == ErrorKind::Denied => {
