@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, Compatibility, ContainerDefinition, LaunchType, NetworkConfiguration,
     NetworkMode, Tag,
@@ -11,9 +12,10 @@ use aws_sdk_ecs::types::{
 use penstock_kafka::{Patience, Security, Settings};
 use penstock_operator::topics::{TopicSettings, ensure};
 use penstock_tests::aws::Endpoint;
-use penstock_tests::binaries::bin;
+use penstock_tests::binaries::{bin, ours};
 use penstock_tests::kafka::Broker;
 use penstock_tests::localcloud::{ACCOUNT, LocalCloud};
+use penstock_tests::ports::free_port;
 use penstock_tests::records::Record;
 use penstock_tests::{Error, rundir, unique, wait_until};
 use serde_json::Value;
@@ -518,5 +520,72 @@ async fn an_orphan_is_listed_and_goes_only_when_that_is_confirmed() -> Result<()
     .await?;
     assert_eq!(life(aws, "other").await, "ACTIVE");
     assert_eq!(scene.run(&["prune", "--cluster", "connectors"]).await?.code, Some(0));
+    Ok(())
+}
+
+/// The connector without a task, since none is needed to see that AWS holds what is wanted.
+fn paused() -> String {
+    format!("{}  initialState: paused\n---\n{PROFILE}", ORDERS)
+}
+
+#[tokio::test]
+async fn with_a_real_operator_a_connector_comes_is_seen_to_drift_and_goes() -> Result<(), Error> {
+    let cloud = cloud().await?;
+    let aws = cloud.endpoint();
+    let scene = Scene::set().await?.in_aws(aws);
+    let _operator = ours("penstock-operator")?
+        .envs(aws.environment())
+        .env("PENSTOCK_BOOTSTRAP_SERVERS", scene.broker.bootstrap())
+        .env("PENSTOCK_TOPIC_PREFIX", &scene.topics.prefix)
+        .env("PENSTOCK_LISTEN", format!("127.0.0.1:{}", free_port()))
+        .spawn()?;
+    scene.apply(&paused()).await?;
+    let synced = scene.run(&["wait", "orders", "--for=synced", "--timeout=50s"]).await?;
+    assert_eq!(synced.code, Some(0), "{synced:?}");
+    let settled = scene.run(&["plan", "orders"]).await?;
+    assert_eq!(settled.code, Some(0), "{settled:?}");
+    assert!(
+        settled
+            .out
+            .contains("connector/orders (generation 1): paused\n  nothing differs"),
+        "{}",
+        settled.out
+    );
+
+    let register = aws.scaling().register_scalable_target().max_capacity(3);
+    let register = register
+        .service_namespace(ServiceNamespace::Ecs)
+        .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+        .resource_id("service/connectors/penstock-orders");
+    register.send().await.expect("the target is changed by hand");
+    let drifted = scene.run(&["plan", "orders"]).await?;
+    assert_eq!(drifted.code, Some(2), "{drifted:?}");
+    assert!(
+        drifted.out.contains("scaling: max\n    - 3\n    + 4\n"),
+        "{}",
+        drifted.out
+    );
+    assert!(
+        drifted
+            .out
+            .contains("1. RegisterScalableTarget min=0 max=4 suspended=true"),
+        "{}",
+        drifted.out
+    );
+
+    let deleted = scene.run(&["delete", "orders", "--wait", "--timeout=50s"]).await?;
+    assert_eq!(
+        (deleted.code, deleted.out.as_str()),
+        (Some(0), "connector/orders is deleted\n"),
+        "{deleted:?}"
+    );
+    assert_ne!(life(aws, "penstock-orders").await, "ACTIVE");
+    assert!(!scene.run(&["get"]).await?.out.contains("orders"));
+    let described = scene.run(&["describe", "orders"]).await?;
+    assert!(
+        described.out.contains("Health:       DELETED") && described.out.contains("CreateService"),
+        "{}",
+        described.out
+    );
     Ok(())
 }

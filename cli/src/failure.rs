@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     #[error("`{text}` cannot be a name")]
     ReadName { text: String, source: NameError },
     #[error("could not ask Kafka for the topic `{topic}`; check --bootstrap-servers and the brokers' health")]
-    AskTopic { topic: String, source: AdminError },
+    AskTopic { topic: String, source: Box<AdminError> },
     #[error(
         "there is no topic `{topic}` on these brokers: start penstock-operator, which makes it, or check --topic-prefix"
     )]
@@ -53,18 +53,18 @@ pub(crate) enum Failure {
     #[error("profile `{profile}` is used by {users}: let them name another first, or give --force")]
     RefuseDelete { profile: String, users: String },
     #[error("could not reach AWS; check the credentials and the region")]
-    PrepareAws(#[source] penstock_operator::cloud::Error),
+    PrepareAws(#[source] Box<penstock_operator::cloud::Error>),
     #[error("could not list the services that carry the operator's tag in {clusters}")]
     ListOwned {
         clusters: String,
-        source: penstock_operator::cloud::Error,
+        source: Box<penstock_operator::cloud::Error>,
     },
     #[error("no cluster is known to look in: give --cluster")]
     FindCluster,
     #[error("could not remove what is left of `{name}`: run the command again to go on")]
     Remove {
         name: String,
-        source: penstock_operator::reconcile::Error,
+        source: Box<penstock_operator::reconcile::Error>,
     },
     #[error(
         "the state of `{key}` at offset {offset} of the topic `{topic}` cannot be read: use the operator's version of penstock"

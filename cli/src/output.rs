@@ -35,13 +35,19 @@ pub(crate) enum ListFormat {
     Yaml,
 }
 
-/// Prints text as it is. A reader that has gone away, such as `head`, wants no more.
+/// Prints text. A reader that has gone away, such as `head`, wants no more.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(harmless(text).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Print(error)),
         _ => Ok(()),
     }
+}
+
+/// Makes control characters visible: anybody may write to the topics, and a terminal obeys what it is sent.
+pub(crate) fn harmless(text: &str) -> String {
+    let obeyed = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    text.replace(obeyed, "\u{fffd}")
 }
 
 /// Prints one line.
@@ -64,7 +70,10 @@ pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Failure> {
 /// Lays rows out below their headings: columns aligned, no lines.
 pub(crate) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     let headings = headings.iter().map(|heading| (*heading).to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+    let mut lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+    for cell in lines.iter_mut().flatten() {
+        *cell = cell.replace(['\n', '\r', '\t'], " ");
+    }
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
@@ -101,5 +110,16 @@ mod tests {
             table(&["NAME", "READY"], rows),
             "NAME     READY\norders   True\na        False\n"
         );
+    }
+
+    #[test]
+    fn a_cell_of_several_lines_stays_in_its_line() {
+        let rows = vec![vec!["a\nb".to_owned()]];
+        assert_eq!(table(&["MESSAGE"], rows), "MESSAGE\na b\n");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_made_visible() {
+        assert_eq!(harmless("red \u{1b}[31m\nnext\tone"), "red \u{fffd}[31m\nnext\tone");
     }
 }

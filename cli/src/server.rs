@@ -211,7 +211,7 @@ impl Server {
     async fn read_in_time(&self, topic: &str, mut take: impl FnMut(Event)) -> Result<bool, Failure> {
         let unasked = |source| Failure::AskTopic {
             topic: topic.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let admin = Admin::connect(&self.settings).await.map_err(unasked)?;
         if !admin.exists(topic).await.map_err(unasked)? {

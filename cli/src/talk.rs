@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::output::harmless;
+
 /// How long a step may take in silence.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Says one thing.
 pub(crate) fn say(text: &str) {
     // Without a stderr there is nobody to talk to.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", harmless(text));
 }
 
 /// Does `work`, and says every few seconds that it is still at it once that takes longer than a second.

@@ -86,7 +86,10 @@ impl AwsArgs {
             operator: self.operator_name.clone(),
             observer: None,
         };
-        Aws::new(settings).await.map(Arc::new).map_err(Failure::PrepareAws)
+        let cloud = Aws::new(settings).await;
+        cloud
+            .map(Arc::new)
+            .map_err(|source| Failure::PrepareAws(Box::new(source)))
     }
 }
 

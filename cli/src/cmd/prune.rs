@@ -75,7 +75,7 @@ impl Prune {
         let owned = patiently("looking for services", cloud.owned(&clusters)).await;
         let owned = owned.map_err(|source| Failure::ListOwned {
             clusters: clusters.into_iter().collect::<Vec<_>>().join(", "),
-            source,
+            source: Box::new(source),
         })?;
         let mut found = orphans(owned, &documents(&specs), &remembered(states));
         found.retain(|orphan| only.is_empty() || only.contains(&orphan.name));
@@ -91,7 +91,7 @@ impl Prune {
         let name = orphan.name.clone();
         let failed = |source| Failure::Remove {
             name: name.to_string(),
-            source,
+            source: Box::new(source),
         };
         let first = self.look(observer, &orphan).await.map_err(failed)?;
         let shown = Shown {
