@@ -1,0 +1,79 @@
+//! SIGTERM: everything is handed over or given back, in time, and the exit code says which.
+
+use nix::sys::signal::Signal;
+use penstock_tests::kafka::Broker;
+use serde_json::json;
+
+use crate::queue::{Queue, letters, letters_in_groups};
+use crate::rig::{Rig, SOON, STOPPED};
+
+/// Stops one bridge after the other in the middle of its work, each as the topic has grown by `step` records.
+async fn stop_again_and_again(rig: &Rig<'_>, stops: u64, step: u64) {
+    for stop in 1..=stops {
+        let bridge = rig.bridge().await;
+        rig.stored(&bridge, stop * step, SOON).await;
+        assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
+        let (waiting, held) = rig.queue.counts().await;
+        assert_eq!(held, 0, "a message is still held after stop {stop}");
+        assert!(waiting > 0, "stop {stop} met no load");
+    }
+    let bridge = rig.bridge().await;
+    rig.queue.emptied(SOON).await;
+    assert_eq!(bridge.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_under_load_it_hands_over_everything_in_time_and_nothing_twice() {
+    let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
+    let sent = rig.queue.send(&letters(12_000)).await;
+    stop_again_and_again(&rig, 8, 800).await;
+    rig.verdict(&sent).await.assert_sound(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_over_a_fifo_queue_it_keeps_the_order_and_stores_nothing_twice() {
+    let rig = Rig::new(Broker::shared().await, Queue::fifo().await).await;
+    let sent = rig.queue.send(&letters_in_groups(1_500, 20)).await;
+    stop_again_and_again(&rig, 4, 150).await;
+    rig.verdict(&sent).await.assert_sound(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_come_to_an_open_call_during_a_stop_are_not_kept() {
+    let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
+    let rig = rig.set(json!({"source": {"waitTime": "20s", "visibilityTimeout": "10m"}, "drainTimeout": "5s"}));
+    let bridge = rig.healthy_bridge().await;
+    bridge.process.signal(Signal::SIGTERM).expect("it runs");
+    let sent = rig.queue.send(&letters(10)).await;
+    assert_eq!(
+        bridge.process.ended(STOPPED).await.expect("it ends in time").code(),
+        Some(0)
+    );
+    let (waiting, held) = rig.queue.counts().await;
+    let stored = rig.records().await.len() as u64;
+    assert_eq!((held, waiting + stored), (0, sent.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_while_kafka_hangs_it_gives_everything_back_and_exits_with_75() {
+    let broker = Broker::start().await.expect("a broker of its own");
+    let rig = Rig::new(&broker, Queue::standard(&[]).await).await;
+    let rig = rig.set(json!({"source": {"visibilityTimeout": "10m"}, "drainTimeout": "5s"}));
+    let rig = rig.arguments(&["--max-in-flight", "200"]);
+    let bridge = rig.healthy_bridge().await;
+    broker.suspend().expect("it runs");
+    let sent = rig.queue.send(&letters(500)).await;
+    bridge
+        .metrics_when("a bridge that holds what it may", |metrics| {
+            metrics.get("inflight") > 150.0
+        })
+        .await;
+    assert_eq!(bridge.stop().await, Some(75), "see {}", bridge.process.log().display());
+    assert_eq!(rig.queue.counts().await, (500, 0), "everything is visible again");
+    broker.resume().expect("it runs");
+    let bridge = rig.bridge().await;
+    rig.queue.emptied(SOON).await;
+    assert_eq!(bridge.stop().await, Some(0));
+    // What Kafka took without an answer may be there twice.
+    rig.verdict(&sent).await.assert_sound(200);
+}
