@@ -11,6 +11,7 @@ mod documents;
 mod failure;
 mod output;
 mod server;
+mod specs;
 mod talk;
 mod yaml;
 

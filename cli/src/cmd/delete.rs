@@ -10,7 +10,8 @@ use crate::cmd::get::{kind_of, name_of};
 use crate::cmd::wait::{Goal, wait_for};
 use crate::failure::Failure;
 use crate::output::print_line;
-use crate::server::{ActorArgs, Server, ServerArgs, Specs};
+use crate::server::{ActorArgs, Server, ServerArgs};
+use crate::specs::Specs;
 
 /// Withdraws a connector or a profile.
 #[derive(Debug, clap::Args)]

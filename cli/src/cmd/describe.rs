@@ -11,7 +11,8 @@ use crate::Exit;
 use crate::cmd::get::{age, condition, name_of, word};
 use crate::failure::Failure;
 use crate::output::{Format, print, print_json, print_yaml, table};
-use crate::server::{Entry, ServerArgs};
+use crate::server::ServerArgs;
+use crate::specs::Entry;
 
 /// The most transitions that are kept, the latest of them.
 const MOST: usize = 1000;

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::Exit;
 use crate::failure::Failure;
 use crate::output::{ListFormat, print, print_json, print_yaml, table};
-use crate::server::{Entry, ServerArgs, Specs};
+use crate::server::ServerArgs;
+use crate::specs::{Entry, Specs};
 
 /// Stands where nothing is known.
 const NONE: &str = "-";
@@ -322,7 +323,7 @@ pub(crate) fn word(value: &impl Serialize) -> String {
 #[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use super::*;
-    use crate::server::tests::record;
+    use crate::specs::tests::record;
 
     const PROFILE: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"Profile","metadata":{"name":"default"},"spec":{"service":{"cluster":"data"}}}"#;
     const ORDERS: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"Connector","metadata":{"name":"orders"},"spec":{"profile":"default","source":{"sqs":{"queueUrl":"https://sqs.eu-west-1.amazonaws.com/123456789012/orders-queue"}},"sink":{"kafka":{"topic":"orders-topic"}}}}"#;

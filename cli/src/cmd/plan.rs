@@ -19,7 +19,8 @@ use crate::cmd::get::{name_of, word};
 use crate::documents::{Bundle, Elsewhere, load};
 use crate::failure::Failure;
 use crate::output::{Format, print, print_json, print_yaml};
-use crate::server::{ServerArgs, Specs};
+use crate::server::ServerArgs;
+use crate::specs::Specs;
 use crate::talk::patiently;
 use crate::{Exit, talk};
 

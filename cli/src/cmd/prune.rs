@@ -21,7 +21,8 @@ use crate::cmd::get::name_of;
 use crate::cmd::plan::AwsArgs;
 use crate::failure::Failure;
 use crate::output::{Format, print_json, print_line, print_yaml};
-use crate::server::{ServerArgs, Specs};
+use crate::server::ServerArgs;
+use crate::specs::Specs;
 use crate::talk::patiently;
 use crate::{Exit, talk};
 
@@ -236,7 +237,7 @@ fn remembered(states: BTreeMap<Name, State>) -> BTreeMap<Name, Remembered> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tests::record;
+    use crate::specs::tests::record;
 
     const BAD: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"Connector","metadata":{"name":"orders"}}"#;
     const PROFILE: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"Profile","metadata":{"name":"default"},"spec":{"service":{"cluster":"data"}}}"#;

@@ -11,7 +11,8 @@ use crate::cmd::apply::shown;
 use crate::cmd::get::name_of;
 use crate::failure::Failure;
 use crate::output::print_line;
-use crate::server::{ActorArgs, ServerArgs, Specs};
+use crate::server::{ActorArgs, ServerArgs};
+use crate::specs::Specs;
 
 /// Asks something of a connector.
 #[derive(Debug, clap::Args)]
@@ -132,7 +133,7 @@ fn changed(specs: &Specs, name: &Name, change: Change, now: Timestamp) -> Docume
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tests::record;
+    use crate::specs::tests::record;
 
     const FORMER: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"TargetState","metadata":{"name":"orders","annotations":{"ticket":"7"}},"spec":{"state":"paused","restartedAt":"2026-01-31T12:00:00Z"}}"#;
 

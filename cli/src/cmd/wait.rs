@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::cmd::get::{condition, name_of, word};
 use crate::failure::Failure;
 use crate::output::print_line;
-use crate::server::{Server, ServerArgs, connector_of, read_status};
+use crate::server::{Server, ServerArgs};
+use crate::specs::{connector_of, read_status};
 use crate::{Exit, talk};
 
 /// How often the person hears what is awaited.
