@@ -19,7 +19,7 @@ use crate::cloud::ecs::Batch;
 use crate::cloud::ecs::service::receipt;
 use crate::cloud::error::one_line;
 use crate::cloud::{Error, Receipt};
-use crate::plan::resources::{Activity, MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, Subject};
+use crate::plan::resources::{Activity, MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, Subject, Suspension};
 
 /// Resource ids per `DescribeScalableTargets`.
 const DESCRIBED: usize = 50;
@@ -162,17 +162,25 @@ fn timestamp(at: &aws_smithy_types::DateTime) -> Timestamp {
 
 /// Returns a target and its policies in our words.
 pub(super) fn ours(target: &ScalableTarget, policies: BTreeMap<String, Policy>) -> Scaling {
-    let suspended = target.suspended_state().is_some_and(|state| {
-        // Partly suspended is not suspended: registering anew is then due whichever is wanted.
-        state.dynamic_scaling_in_suspended() == Some(true)
-            && state.dynamic_scaling_out_suspended() == Some(true)
-            && state.scheduled_scaling_suspended() == Some(true)
-    });
     Scaling {
         min: target.min_capacity,
         max: target.max_capacity,
-        suspended,
+        suspended: suspension(target.suspended_state()),
         policies,
+    }
+}
+
+fn suspension(state: Option<&SuspendedState>) -> Suspension {
+    let Some(state) = state else { return Suspension::Nothing };
+    let parts = [
+        state.dynamic_scaling_in_suspended(),
+        state.dynamic_scaling_out_suspended(),
+        state.scheduled_scaling_suspended(),
+    ];
+    match parts.iter().filter(|part| **part == Some(true)).count() {
+        0 => Suspension::Nothing,
+        3 => Suspension::All,
+        _ => Suspension::Part,
     }
 }
 
@@ -408,4 +416,29 @@ fn sdk_stat(stat: &MetricStat) -> Result<TargetTrackingMetricStat, aws_smithy_ty
         .stat(&stat.statistic)
         .set_unit(stat.unit.clone())
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_suspended_in_part_is_neither_suspended_nor_not() {
+        let state = |inwards, outwards, scheduled| {
+            let state = SuspendedState::builder()
+                .dynamic_scaling_in_suspended(inwards)
+                .dynamic_scaling_out_suspended(outwards);
+            state.scheduled_scaling_suspended(scheduled).build()
+        };
+        assert_eq!(suspension(None), Suspension::Nothing);
+        assert_eq!(suspension(Some(&state(false, false, false))), Suspension::Nothing);
+        assert_eq!(suspension(Some(&state(true, true, true))), Suspension::All);
+        for part in [
+            state(true, false, false),
+            state(false, true, false),
+            state(true, true, false),
+        ] {
+            assert_eq!(suspension(Some(&part)), Suspension::Part, "{part:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::plan::action::{Action, CountCause};
-use crate::plan::resources::{DeploymentProgress, Observed, Resources, Scaling, Service, ServiceLife};
+use crate::plan::resources::{DeploymentProgress, Observed, Resources, Scaling, Service, ServiceLife, Suspension};
 
 /// The name in [`Observed::foreign`] of a service that is somebody else's.
 pub const FOREIGN_SERVICE: &str = "service";
@@ -130,7 +130,7 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
     let set = |count, cause| Action::SetDesiredCount { count, cause };
     match (desired, rules.count) {
         (Some(_), CountRule::Scaled { wake }) if exists && count == 0 => {
-            let resumed = current.is_some_and(|current| current.suspended);
+            let resumed = current.is_some_and(|current| current.suspended == Suspension::All);
             actions.push(set(wake, if resumed { CountCause::Resume } else { CountCause::Wake }));
         }
         _ => {}
@@ -154,7 +154,7 @@ fn target_steps(desired: &Scaling, current: Option<&Scaling>, rules: &Rules, act
         actions.push(Action::RegisterScalableTarget {
             min,
             max,
-            suspended,
+            suspended: suspended == Suspension::All,
             tags: rules.tags.clone(),
         });
     }

@@ -94,7 +94,7 @@ mod tests {
         Scaling {
             min,
             max: 6,
-            suspended: false,
+            suspended: Default::default(),
             policies: Default::default(),
         }
     }

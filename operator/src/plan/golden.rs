@@ -32,7 +32,12 @@ fn judged(name: &str, change: impl FnOnce(&mut ConnectorSpec)) -> Judged {
     };
     change(&mut document.spec);
     let name = document.metadata.name.clone();
-    let written = Written { uid: "topic/0/1".to_owned(), generation: 1, actor: None, document: *document };
+    let written = Written {
+        uid: "topic/0/1".to_owned(),
+        generation: 1,
+        actor: None,
+        document: *document,
+    };
     let wanted = Wanted {
         connector: Latest::Written(Box::new(written)),
         profile: Some((0, profile())),
@@ -44,7 +49,10 @@ fn judged(name: &str, change: impl FnOnce(&mut ConnectorSpec)) -> Judged {
 fn seen(observed: &Observed, visible: u64) -> Seen<'_> {
     Seen {
         observed,
-        queue: Some(QueueDepth { visible, ..QueueDepth::default() }),
+        queue: Some(QueueDepth {
+            visible,
+            ..QueueDepth::default()
+        }),
         target: None,
         operator: "penstock",
         now: Timestamp::UNIX_EPOCH,
@@ -53,7 +61,11 @@ fn seen(observed: &Observed, visible: u64) -> Seen<'_> {
 }
 
 fn aws(container_insights: bool) -> Observed {
-    Observed { region: "us-east-1".to_owned(), container_insights, ..nothing() }
+    Observed {
+        region: "us-east-1".to_owned(),
+        container_insights,
+        ..nothing()
+    }
 }
 
 /// The plan as text: the steps in order, then everything that AWS should hold.
@@ -63,7 +75,12 @@ fn text(judged: &Judged, observed: &Observed) -> String {
     let differences: BTreeMap<_, _> = plan
         .differences
         .iter()
-        .map(|one| (format!("{} {}", one.resource, one.field), format!("{} -> {}", one.observed, one.desired)))
+        .map(|one| {
+            (
+                format!("{} {}", one.resource, one.field),
+                format!("{} -> {}", one.observed, one.desired),
+            )
+        })
         .collect();
     let desired = serde_json::to_string_pretty(&plan.desired).expect("resources always serialize");
     format!("steps: {steps:#?}\ndifferences: {differences:#?}\nresources: {desired}\n")
@@ -112,5 +129,8 @@ fn golden_an_edit_of_what_runs() {
     });
     let plan = decide(&edited, seen(&observed, 2500));
     let steps: Vec<_> = plan.actions.iter().map(ToString::to_string).collect();
-    check("orders-edited", &format!("steps: {steps:#?}\ndifferences: {:#?}\n", plan.differences));
+    check(
+        "orders-edited",
+        &format!("steps: {steps:#?}\ndifferences: {:#?}\n", plan.differences),
+    );
 }

@@ -140,10 +140,22 @@ pub struct Scaling {
     pub min: i32,
     /// The upper bound as registered.
     pub max: i32,
-    /// Whether scaling in, out and by schedule is suspended.
-    pub suspended: bool,
+    /// How far it is suspended.
+    pub suspended: Suspension,
     /// Our policies by name.
     pub policies: BTreeMap<String, Policy>,
+}
+
+/// How far a scalable target is suspended: scaling in, scaling out, and by schedule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum Suspension {
+    /// Nothing is.
+    #[default]
+    Nothing,
+    /// All of it is, as while a connector is paused.
+    All,
+    /// Some of it is, which Penstock never asks for; so it always differs from what is wanted.
+    Part,
 }
 
 /// A target-tracking policy.

@@ -149,6 +149,9 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
             _ => Next::Backoff,
         };
     }
+    if is_in_vain(outcome.previous, status) {
+        return Next::Backoff;
+    }
     let progressing = status
         .conditions
         .iter()
@@ -158,6 +161,20 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     } else {
         Next::Resync
     }
+}
+
+/// Whether the pass did what the one before it did, about the same differences: somebody undoes it, or AWS does not keep
+/// it, and doing it more often helps nobody.
+fn is_in_vain(previous: Option<&Status>, status: &Status) -> bool {
+    let Some(previous) = previous else { return false };
+    let operations = |status: &Status| {
+        let operations = status.actions.iter().map(|action| action.operation.clone());
+        operations.collect::<Vec<_>>()
+    };
+    !status.actions.is_empty()
+        && !status.differences.is_empty()
+        && previous.differences == status.differences
+        && operations(previous) == operations(status)
 }
 
 fn health(outcome: Outcome<'_>, conditions: &[Condition], gone: bool) -> Health {

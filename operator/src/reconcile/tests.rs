@@ -321,6 +321,21 @@ async fn drift_is_repaired_and_named() {
 }
 
 #[tokio::test]
+async fn a_change_that_does_not_last_is_made_less_and_less_often() {
+    let (world, told) = running().await;
+    world.converge(&told).await;
+    let undo = |observed: &mut Observed| {
+        let service = observed.resources.service.as_mut().expect("it runs");
+        service.minimum_healthy_percent = 0;
+    };
+    world.cloud.meddle(&orders(), undo);
+    assert!(matches!(world.pass(&told).await, Next::After(_)), "the first repair is looked at soon");
+    world.cloud.meddle(&orders(), undo);
+    assert_eq!(world.pass(&told).await, Next::Backoff, "the second was in vain");
+    assert_eq!(world.pass(&told).await, Next::Resync, "and all is well once it lasts");
+}
+
+#[tokio::test]
 async fn a_target_suspended_in_part_is_repaired() {
     let (world, told) = running().await;
     world.converge(&told).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use penstock_crds::{Connector, Phase, RunningTasks};
 
 use crate::plan::desired::Surroundings;
-use crate::plan::resources::{MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, service_name};
+use crate::plan::resources::{MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, Suspension, service_name};
 
 /// The namespace of what the operator publishes itself.
 pub(super) const OWN_NAMESPACE: &str = "Penstock";
@@ -17,7 +17,11 @@ pub(super) fn scaling(connector: &Connector, phase: Phase, around: &Surroundings
     Some(Scaling {
         min: int(min),
         max: int(wanted.max),
-        suspended: phase == Phase::Paused,
+        suspended: if phase == Phase::Paused {
+            Suspension::All
+        } else {
+            Suspension::Nothing
+        },
         policies: policies(connector, around),
     })
 }
