@@ -159,7 +159,10 @@ impl Secrets {
             ));
         }
         let secret = self.find(call)?;
-        secret.check_not_deleted()?;
+        // Who regrets the recovery window may still force the deletion.
+        if !forced {
+            secret.check_not_deleted()?;
+        }
         let wait = if forced {
             0
         } else {

@@ -103,6 +103,18 @@ fn a_deleted_secret_gives_no_value_and_keeps_its_name_until_it_is_gone() {
 }
 
 #[test]
+fn a_secret_that_waits_for_its_deletion_can_be_deleted_at_once_and_not_again_with_a_window() {
+    let mut secrets = Secrets::default();
+    call(&mut secrets, "CreateSecret", json!({"Name": "n", "SecretString": "s"})).unwrap();
+    call(&mut secrets, "DeleteSecret", json!({"SecretId": "n"})).unwrap();
+    let again = call(&mut secrets, "DeleteSecret", json!({"SecretId": "n"})).unwrap_err();
+    assert_eq!(again.code, "InvalidRequestException");
+    let forced = json!({"SecretId": "n", "ForceDeleteWithoutRecovery": true});
+    call(&mut secrets, "DeleteSecret", forced).unwrap();
+    assert!(call(&mut secrets, "CreateSecret", json!({"Name": "n"})).is_ok());
+}
+
+#[test]
 fn a_value_never_shows_in_debug_output() {
     let mut secrets = Secrets::default();
     call(
