@@ -136,6 +136,11 @@ impl Metrics {
             reported,
             self.reported.clone(),
         );
+        registry.register(
+            "spec_records_refused",
+            "Records of the spec topic that were refused since the start",
+            self.refused.clone(),
+        );
         registry.register("aws_requests", "Calls to AWS, by outcome", self.calls.clone());
         registry.register("aws_throttles", "Calls that AWS throttled", self.throttles.clone());
         registry
@@ -176,7 +181,7 @@ impl Metrics {
             code: code.to_owned(),
         };
         self.calls.get_or_create(&labels).inc();
-        if code.contains("Throttl") || code.contains("TooManyRequests") {
+        if code == THROTTLED {
             self.throttles.inc();
         }
     }
@@ -246,6 +251,9 @@ impl Metrics {
     }
 }
 
+/// The code of a throttled call, as the cloud's error names its kind.
+const THROTTLED: &str = "throttle";
+
 const HEALTHS: [Health; 7] = [
     Health::Healthy,
     Health::Unhealthy,
@@ -278,5 +286,26 @@ pub async fn terminated() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Error;
+
+    #[test]
+    fn throttled_calls_and_refused_records_are_told() {
+        let metrics = Metrics::default();
+        let throttled = Error::Throttle {
+            operation: "CreateService".to_owned(),
+        };
+        metrics.called("ecs", "CreateService", throttled.kind());
+        metrics.called("ecs", "CreateService", "ok");
+        metrics.refused(3);
+        let text = metrics.text();
+        for line in ["penstock_aws_throttles_total 1", "penstock_spec_records_refused 3"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
     }
 }
