@@ -18,6 +18,7 @@ pub mod ports;
 pub mod process;
 pub mod records;
 pub mod rundir;
+pub mod scene;
 pub mod source_text;
 pub mod stage;
 pub mod story;

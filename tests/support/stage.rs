@@ -34,6 +34,12 @@ pub struct Settings {
     pub sqs_delay: Duration,
     /// Whether the cluster has Container Insights.
     pub container_insights: bool,
+    /// Which of our programs the agent runs for [`IMAGE`]: the bridge, or something that costs less and moves nothing.
+    pub program: &'static str,
+    /// How often the operator looks again at what has settled.
+    pub resync: &'static str,
+    /// Whether the broker is one that no other test needs, so that it may be stopped.
+    pub own_broker: bool,
 }
 
 impl Default for Settings {
@@ -42,6 +48,9 @@ impl Default for Settings {
             speed: 30,
             sqs_delay: Duration::from_millis(20),
             container_insights: true,
+            program: "penstock-bridge",
+            resync: "20s",
+            own_broker: false,
         }
     }
 }
@@ -68,21 +77,22 @@ pub struct Stage {
     pub dead_letters: String,
     /// Where the operator answers.
     pub operator_port: u16,
+    resync: &'static str,
 }
 
 /// The ECS cluster of the stage.
 pub const CLUSTER: &str = "connectors";
 
 impl Stage {
-    /// Sets the stage on the broker that all tests share.
+    /// Sets the stage.
     pub async fn set(settings: Settings) -> Result<Self, Error> {
-        let bridge = bin("penstock-bridge")?;
+        let program = bin(settings.program)?;
         let cloud = LocalCloud::builder()?
-            .image(IMAGE, &bridge)
+            .image(IMAGE, &program)
             .arg(&format!("--speed={}", settings.speed))
             .arg(&format!("--sqs-delay={}ms", settings.sqs_delay.as_millis()));
-        let (broker, cloud) = tokio::join!(Broker::shared(), cloud.start());
-        let cloud = cloud?;
+        let (broker, cloud) = tokio::join!(broker(settings.own_broker), cloud.start());
+        let (broker, cloud) = (broker?, cloud?);
         let prefix = unique("penstock");
         let aws = cloud.endpoint().clone();
         create_cluster(&aws, settings.container_insights).await?;
@@ -104,6 +114,7 @@ impl Stage {
             topic,
             dead_letters,
             operator_port: free_port(),
+            resync: settings.resync,
         })
     }
 
@@ -140,7 +151,7 @@ impl Stage {
             .args(["--topic-prefix", &self.prefix])
             .args(["--bootstrap-servers", &self.broker.bootstrap()])
             .args(["--listen", &format!("127.0.0.1:{}", self.operator_port)])
-            .args(["--queue-poll", "1s", "--resync", "20s", "--clusters", CLUSTER])
+            .args(["--queue-poll", "1s", "--resync", self.resync, "--clusters", CLUSTER])
             .envs(self.aws().environment())
             .spawn()
     }
@@ -239,6 +250,11 @@ impl Stage {
         .await
     }
 
+    /// Creates another queue and returns its URL.
+    pub async fn queue(&self, name: &str) -> Result<String, Error> {
+        create_queue(self.aws(), name).await
+    }
+
     /// Sends messages with these bodies.
     pub async fn send(&self, bodies: &[String]) -> Result<(), Error> {
         send(&self.aws().sqs(), &self.queue_url, bodies).await
@@ -287,7 +303,17 @@ pub async fn backlog(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> Result<u64, 
     Ok(attributes.values().filter_map(|value| value.parse::<u64>().ok()).sum())
 }
 
-async fn create_cluster(endpoint: &Endpoint, container_insights: bool) -> Result<(), Error> {
+/// What is leaked is still ended: the kernel is asked to end every program with the test binary.
+async fn broker(own: bool) -> Result<&'static Broker, Error> {
+    if own {
+        Ok(Box::leak(Box::new(Broker::start().await?)))
+    } else {
+        Ok(Broker::shared().await)
+    }
+}
+
+/// Creates the cluster, with or without Container Insights.
+pub async fn create_cluster(endpoint: &Endpoint, container_insights: bool) -> Result<(), Error> {
     let value = if container_insights { "enabled" } else { "disabled" };
     let setting = ClusterSetting::builder()
         .name(ClusterSettingName::ContainerInsights)
@@ -303,7 +329,8 @@ async fn create_cluster(endpoint: &Endpoint, container_insights: bool) -> Result
     created.map(|_| ()).map_err(aws("create the cluster"))
 }
 
-async fn create_queue(endpoint: &Endpoint, name: &str) -> Result<String, Error> {
+/// Creates a queue and returns its URL.
+pub async fn create_queue(endpoint: &Endpoint, name: &str) -> Result<String, Error> {
     let created = endpoint
         .sqs()
         .create_queue()
@@ -351,7 +378,8 @@ async fn create_secret(endpoint: &Endpoint) -> Result<String, Error> {
     created.arn.ok_or_else(|| lacking("create the secret", "its ARN"))
 }
 
-fn example(name: &str) -> Result<Value, Error> {
+/// Returns a document of `manifests/examples`.
+pub fn example(name: &str) -> Result<Value, Error> {
     let path: PathBuf = checkout().join(format!("manifests/examples/{name}.yaml"));
     let text = std::fs::read_to_string(&path).map_err(io(format!("read {}", path.display())))?;
     serde_saphyr::from_str(&text).map_err(|fault| lacking(format!("read {}", path.display()), &fault.to_string()))

@@ -1,0 +1,490 @@
+//! A connector stays as its document says: what others change is repaired and named, a failing image is tried once, and
+//! neither the operator's end nor Kafka's changes that. Real operator, broker and model of AWS; tasks that move nothing.
+
+use std::time::Duration;
+
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace, SuspendedState};
+use aws_sdk_ecs::types::DeploymentConfiguration;
+use penstock_crds::{ConditionType, Health, Phase, Status, Truth};
+use penstock_tests::scene::{Scene, TURN, idle_tasks};
+use penstock_tests::stage::{CLUSTER, Settings, lay};
+use penstock_tests::story::expected::{self, RESOURCE_ID};
+use penstock_tests::story::{CONNECTOR, SERVICE, condition};
+use penstock_tests::{Error, http, wait_until};
+use serde_json::{Value, json};
+
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Waits for a record that names the difference and the call that removed it, and for the connector to settle again.
+async fn repaired(scene: &Scene, mark: usize, (resource, field): (&str, &str), operation: &str) -> Result<(), Error> {
+    let what = format!("a status that names {resource} {field} and {operation}");
+    scene
+        .told_since(mark, &what, |status| {
+            let named = |one: &penstock_crds::Difference| one.resource == resource && one.field == field;
+            let done = |one: &penstock_crds::ActionStatus| one.operation == operation && one.error.is_none();
+            status.differences.iter().any(named) && status.actions.iter().any(done)
+        })
+        .await?;
+    let generation = scene
+        .stage
+        .statuses(CONNECTOR)
+        .await?
+        .last()
+        .and_then(|status| status.accepted_generation);
+    scene.settled(CONNECTOR, generation.unwrap_or_default()).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_change_is_repaired_and_the_status_names_it() -> Outcome {
+    let scene = Scene::set(idle_tasks()).await?;
+    scene.begin().await?;
+    let stage = &scene.stage;
+    let (ecs, scaling, cloudwatch) = (stage.aws().ecs(), stage.aws().scaling(), stage.aws().cloudwatch());
+
+    let age = "penstock-orders-oldestMessageAge";
+    let mark = scene.mark().await?;
+    cloudwatch.delete_alarms().alarm_names(age).send().await?;
+    repaired(
+        &scene,
+        mark,
+        (&format!("alarm {age}"), ""),
+        &format!("PutMetricAlarm {age}"),
+    )
+    .await?;
+
+    let mark = scene.mark().await?;
+    cloudwatch.disable_alarm_actions().alarm_names(age).send().await?;
+    repaired(
+        &scene,
+        mark,
+        (&format!("alarm {age}"), "actions_enabled"),
+        &format!("PutMetricAlarm {age}"),
+    )
+    .await?;
+
+    let backlog = "penstock-orders-backlog";
+    let described = scaling
+        .describe_scaling_policies()
+        .service_namespace(ServiceNamespace::Ecs);
+    let described = described.resource_id(RESOURCE_ID).policy_names(backlog).send().await?;
+    let mut tracking = described.scaling_policies()[0]
+        .target_tracking_scaling_policy_configuration()
+        .cloned();
+    tracking.as_mut().expect("it tracks a target").target_value = 7.0;
+    let mark = scene.mark().await?;
+    let put = scaling
+        .put_scaling_policy()
+        .policy_name(backlog)
+        .set_target_tracking_scaling_policy_configuration(tracking);
+    put.policy_type(aws_sdk_applicationautoscaling::types::PolicyType::TargetTrackingScaling)
+        .service_namespace(ServiceNamespace::Ecs)
+        .resource_id(RESOURCE_ID)
+        .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+        .send()
+        .await?;
+    let field = format!("policies.{backlog}.target");
+    repaired(
+        &scene,
+        mark,
+        ("scaling", &field),
+        &format!("PutScalingPolicy {backlog}"),
+    )
+    .await?;
+
+    let register = || {
+        let call = scaling
+            .register_scalable_target()
+            .service_namespace(ServiceNamespace::Ecs)
+            .resource_id(RESOURCE_ID);
+        call.scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+    };
+    let bounds = "RegisterScalableTarget min=1 max=3 suspended=false";
+    let mark = scene.mark().await?;
+    register().max_capacity(50).send().await?;
+    repaired(&scene, mark, ("scaling", "max"), bounds).await?;
+    let mark = scene.mark().await?;
+    let suspended = SuspendedState::builder().dynamic_scaling_out_suspended(true).build();
+    register().suspended_state(suspended).send().await?;
+    repaired(&scene, mark, ("scaling", "suspended"), bounds).await?;
+
+    let service = expected::described_service(stage).await?.expect("there is a service");
+    let mark = scene.mark().await?;
+    let arn = service.service_arn().unwrap_or_default();
+    ecs.untag_resource()
+        .resource_arn(arn)
+        .tag_keys("penstock:spec-hash")
+        .tag_keys("team")
+        .send()
+        .await?;
+    repaired(&scene, mark, ("service", "tags.team"), "TagResource").await?;
+
+    let mark = scene.mark().await?;
+    let rollout = DeploymentConfiguration::builder()
+        .minimum_healthy_percent(0)
+        .maximum_percent(200)
+        .build();
+    ecs.update_service()
+        .cluster(CLUSTER)
+        .service(SERVICE)
+        .deployment_configuration(rollout)
+        .send()
+        .await?;
+    repaired(&scene, mark, ("service", "minimum_healthy_percent"), "UpdateService").await?;
+
+    let mark = scene.mark().await?;
+    ecs.delete_service()
+        .cluster(CLUSTER)
+        .service(SERVICE)
+        .force(true)
+        .send()
+        .await?;
+    repaired(&scene, mark, ("service", ""), "CreateService").await?;
+
+    expected::task_definition(stage).await?;
+    expected::service(stage).await?;
+    expected::target(stage, 1, 3).await?;
+    expected::policies(stage).await?;
+    expected::alarms(stage).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_idle_passes_write_nothing_and_a_count_that_others_set_stays() -> Outcome {
+    let scene = Scene::set(Settings {
+        speed: 240,
+        ..idle_tasks()
+    })
+    .await?;
+    scene.begin().await?;
+    // The last thing to happen by itself: Application Auto Scaling would scale in, and may not.
+    let at_rest = |status: &Status| {
+        status
+            .scaling
+            .as_ref()
+            .is_some_and(|scaling| scaling.not_scaled.is_some())
+    };
+    scene.status_when("scaling to come to rest", at_rest).await?;
+    let before = (scene.metrics().await?.writes(), records(&scene).await?);
+    scene.passes(10).await?;
+    let after = (scene.metrics().await?.writes(), records(&scene).await?);
+    let news = scene.stage.statuses(CONNECTOR).await?;
+    let news = serde_json::to_string_pretty(news.get(before.1.1 - 1..).unwrap_or_default())?;
+    assert_eq!(
+        after, before,
+        "calls that change something, and records of state and status; the news: {news}"
+    );
+
+    let update = scene
+        .stage
+        .aws()
+        .ecs()
+        .update_service()
+        .cluster(CLUSTER)
+        .service(SERVICE)
+        .desired_count(2);
+    update.send().await?;
+    scene.passes(3).await?;
+    assert_eq!(
+        scene.metrics().await?.writes(),
+        before.0,
+        "the count is Application Auto Scaling's to rule"
+    );
+    Ok(())
+}
+
+async fn records(scene: &Scene) -> Result<(usize, usize), Error> {
+    let count = |role| async move { scene.stage.broker.read_all(&scene.stage.operator_topic(role)).await };
+    Ok((count("state").await?.len(), count("status").await?.len()))
+}
+
+/// Returns the example with another image.
+fn with_image(scene: &Scene, image: &str) -> Result<Value, Error> {
+    let mut orders = scene.orders()?;
+    lay(&mut orders, json!({"spec": {"task": {"image": image}}}));
+    Ok(orders)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_image_is_rolled_back_named_in_one_line_and_not_tried_again() -> Outcome {
+    let mut scene = Scene::set(idle_tasks()).await?;
+    scene.begin().await?;
+    let bad = scene
+        .stage
+        .write("Connector/orders", Some(&with_image(&scene, "nonesuch:1")?))
+        .await?;
+    let told = |status: &Status| {
+        status.accepted_generation == Some(bad)
+            && reason(status, ConditionType::Degraded) == (Truth::True, "RolledBack")
+            && condition(status, ConditionType::Progressing) == Truth::False
+    };
+    let status = scene.status_when("the status to tell of the rollback", told).await?;
+    let cause = status
+        .conditions
+        .iter()
+        .find(|one| one.r#type == ConditionType::Synced)
+        .expect("it is always there");
+    assert!(cause.message.contains("CannotPullContainerError"), "{cause:?}");
+    assert!(!cause.message.contains('\n'), "{cause:?}");
+    assert_eq!(
+        condition(&status, ConditionType::Ready),
+        Truth::True,
+        "the earlier revision runs: {status:?}"
+    );
+
+    scene.passes(5).await?;
+    let metrics = scene.metrics().await?;
+    assert_eq!(
+        metrics.calls("RegisterTaskDefinition"),
+        2.0,
+        "the good one and the bad one"
+    );
+    assert_eq!(metrics.calls("UpdateService"), 1.0, "one try");
+    scene.replace_operator().await?;
+    scene.passes(5).await?;
+    assert_eq!(scene.metrics().await?.writes(), 0.0, "not after a restart either");
+
+    scene.ask(json!({"reconcileAt": "2026-11-21T08:00:00Z"})).await?;
+    wait_until("one more try", TURN, || async {
+        let calls = scene
+            .metrics()
+            .await
+            .map_err(|error| error.to_string())?
+            .calls("UpdateService");
+        if calls >= 1.0 {
+            Ok(())
+        } else {
+            Err(format!("{calls} calls"))
+        }
+    })
+    .await?;
+    scene.status_when("the second rollback to be told", told).await?;
+    scene.passes(5).await?;
+    assert_eq!(
+        scene.metrics().await?.calls("UpdateService"),
+        1.0,
+        "asked once, tried once"
+    );
+
+    let good = scene
+        .stage
+        .write("Connector/orders", Some(&with_image(&scene, "penstock-bridge:2")?))
+        .await?;
+    scene.settled(CONNECTOR, good).await?;
+    let service = expected::described_service(&scene.stage)
+        .await?
+        .expect("there is a service");
+    let definition = scene.stage.aws().ecs().describe_task_definition();
+    let definition = definition.set_task_definition(service.task_definition).send().await?;
+    let image = definition
+        .task_definition()
+        .and_then(|one| one.container_definitions()[0].image.as_deref());
+    assert_eq!(image, Some("penstock-bridge:2"));
+    Ok(())
+}
+
+fn reason(status: &Status, kind: ConditionType) -> (Truth, &str) {
+    let found = status.conditions.iter().find(|one| one.r#type == kind);
+    found.map_or((Truth::Unknown, ""), |one| (one.status, one.reason.as_str()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pause_outlives_the_operator_and_resume_restart_and_stop_do_what_they_say() -> Outcome {
+    let mut scene = Scene::set(idle_tasks()).await?;
+    let generation = scene.begin().await?.accepted_generation.unwrap_or_default();
+
+    scene.ask(json!({"state": "paused"})).await?;
+    let quiet = |status: &Status| {
+        status.health == Health::Paused
+            && status.tasks.desired + status.tasks.running == 0
+            && condition(status, ConditionType::Progressing) == Truth::False
+    };
+    scene.status_when("the connector to be paused", quiet).await?;
+    paused(&scene).await?;
+    scene.replace_operator().await?;
+    scene.passes(3).await?;
+    assert_eq!(scene.metrics().await?.writes(), 0.0, "a paused connector stays paused");
+    paused(&scene).await?;
+
+    scene.ask(json!({"state": "running"})).await?;
+    scene.settled(CONNECTOR, generation).await?;
+    expected::target(&scene.stage, 1, 3).await?;
+    expected::alarms(&scene.stage).await?;
+    let before = tasks(&scene).await?;
+    assert_eq!(before.len(), 1);
+
+    let updates = scene.metrics().await?.calls("UpdateService");
+    scene
+        .ask(json!({"state": "running", "restartedAt": "2026-11-21T08:00:00Z"}))
+        .await?;
+    wait_until("another task in place of the first", TURN, || async {
+        let now = tasks(&scene).await.map_err(|error| error.to_string())?;
+        if now.len() == 1 && now != before {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await?;
+    scene.settled(CONNECTOR, generation).await?;
+    scene.replace_operator().await?;
+    scene.passes(3).await?;
+    assert_eq!(
+        scene.metrics().await?.calls("UpdateService"),
+        0.0,
+        "a restart is made once, not once an operator"
+    );
+    assert!(updates >= 1.0);
+
+    scene.ask(json!({"state": "stopped"})).await?;
+    let stopped = |status: &Status| status.health == Health::Stopped && status.phase == Some(Phase::Stopped);
+    scene.status_when("the connector to be stopped", stopped).await?;
+    wait_until("nothing to be left but task definitions", TURN, || async {
+        gone(&scene).await.map_err(|error| error.to_string())
+    })
+    .await?;
+    scene.ask(json!({"state": "running"})).await?;
+    scene.settled(CONNECTOR, generation).await?;
+    expected::service(&scene.stage).await?;
+    Ok(())
+}
+
+/// Holds that no task is wanted, nothing scales and nobody is told.
+async fn paused(scene: &Scene) -> Outcome {
+    let service = expected::described_service(&scene.stage)
+        .await?
+        .expect("a paused connector keeps its service");
+    assert_eq!((service.desired_count(), service.running_count()), (0, 0));
+    let targets = scene
+        .stage
+        .aws()
+        .scaling()
+        .describe_scalable_targets()
+        .service_namespace(ServiceNamespace::Ecs);
+    let targets = targets.resource_ids(RESOURCE_ID).send().await?;
+    let target = &targets.scalable_targets()[0];
+    assert_eq!((target.min_capacity(), target.max_capacity()), (0, 3));
+    let all = SuspendedState::builder()
+        .dynamic_scaling_in_suspended(true)
+        .dynamic_scaling_out_suspended(true)
+        .scheduled_scaling_suspended(true)
+        .build();
+    assert_eq!(target.suspended_state(), Some(&all));
+    let alarms = expected::described_alarms(&scene.stage).await?;
+    assert_eq!(alarms.len(), 4);
+    assert!(
+        alarms.iter().all(|alarm| alarm.actions_enabled() == Some(false)),
+        "{alarms:?}"
+    );
+    Ok(())
+}
+
+async fn tasks(scene: &Scene) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let listed = scene
+        .stage
+        .aws()
+        .ecs()
+        .list_tasks()
+        .cluster(CLUSTER)
+        .service_name(SERVICE)
+        .send()
+        .await?;
+    Ok(listed.task_arns.unwrap_or_default())
+}
+
+async fn gone(scene: &Scene) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let service = expected::described_service(&scene.stage).await?;
+    let alarms = expected::described_alarms(&scene.stage).await?;
+    match (service, alarms.len()) {
+        (None, 0) => Ok(()),
+        (service, alarms) => Err(format!("{:?}, {alarms} alarms", service.map(|one| one.status)).into()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_killed_while_it_creates_is_completed_by_the_next() -> Outcome {
+    let mut scene = Scene::set(idle_tasks()).await?;
+    scene.stage.write("Profile/default", Some(&scene.profile()?)).await?;
+    let generation = scene.stage.write("Connector/orders", Some(&scene.orders()?)).await?;
+    wait_until("the first call that made something", TURN, || async {
+        let listed = scene
+            .stage
+            .aws()
+            .ecs()
+            .list_task_definitions()
+            .family_prefix(SERVICE)
+            .send()
+            .await;
+        match listed.map_err(|error| error.to_string())?.task_definition_arns().len() {
+            0 => Err("no task definition"),
+            _ => Ok(()),
+        }
+        .map_err(str::to_owned)
+    })
+    .await?;
+    scene.replace_operator().await?;
+    scene.settled(CONNECTOR, generation).await?;
+    expected::service(&scene.stage).await?;
+    expected::target(&scene.stage, 1, 3).await?;
+    expected::policies(&scene.stage).await?;
+    expected::alarms(&scene.stage).await?;
+    let listed = scene
+        .stage
+        .aws()
+        .ecs()
+        .list_task_definitions()
+        .family_prefix(SERVICE)
+        .send()
+        .await?;
+    assert_eq!(listed.task_definition_arns().len(), 1, "nothing is registered twice");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_without_its_broker_goes_on_repairing_and_tells_of_it_later() -> Outcome {
+    let scene = Scene::set(Settings {
+        own_broker: true,
+        ..idle_tasks()
+    })
+    .await?;
+    scene.begin().await?;
+    let mark = scene.mark().await?;
+    scene.stage.broker.kill().await?;
+
+    let age = "penstock-orders-oldestMessageAge";
+    scene
+        .stage
+        .aws()
+        .cloudwatch()
+        .delete_alarms()
+        .alarm_names(age)
+        .send()
+        .await?;
+    wait_until("the alarm to be back while there is no Kafka", TURN, || async {
+        expected::alarms(&scene.stage)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    })
+    .await?;
+    let alive = http::get(&format!("http://127.0.0.1:{}/livez", scene.stage.operator_port)).await?;
+    assert_eq!(alive.0, 200, "no restart would mend Kafka: {}", alive.1);
+
+    scene.stage.broker.restart().await?;
+    scene
+        .told_since(mark, "the repair to be told", |status| {
+            status
+                .actions
+                .iter()
+                .any(|action| action.operation == format!("PutMetricAlarm {age}"))
+        })
+        .await?;
+    let mut orders = scene.orders()?;
+    lay(&mut orders, json!({"spec": {"scaling": {"max": 4}}}));
+    let generation = scene.stage.write("Connector/orders", Some(&orders)).await?;
+    scene.settled(CONNECTOR, generation).await?;
+    expected::target(&scene.stage, 1, 4).await?;
+    assert_eq!(scene.operator.exit_status(), None, "it is the same process");
+    let ended = scene.operator.terminate(Duration::from_secs(30)).await?;
+    assert!(ended.success(), "{ended}");
+    Ok(())
+}
