@@ -11,6 +11,10 @@
 //! visible for a while, as ECS keeps them). Whether they hold there has to be seen by somebody with an account: no run on AWS is part of
 //! the project's own tests.
 
+#[path = "contract/alarm.rs"]
+mod alarm;
+#[path = "contract/alarm_lists.rs"]
+mod alarm_lists;
 #[path = "contract/alarms.rs"]
 mod alarms;
 #[path = "contract/boto3.rs"]
@@ -19,24 +23,36 @@ mod boto3;
 mod check;
 #[path = "contract/definitions.rs"]
 mod definitions;
+#[path = "contract/deployments.rs"]
+mod deployments;
 #[path = "contract/differences.rs"]
 mod differences;
 #[path = "contract/fifo.rs"]
 mod fifo;
+#[path = "contract/home.rs"]
+mod home;
 #[path = "contract/identity.rs"]
 mod identity;
 #[path = "contract/made.rs"]
 mod made;
+#[path = "contract/messages.rs"]
+mod messages;
 #[path = "contract/metrics.rs"]
 mod metrics;
+#[path = "contract/policies.rs"]
+mod policies;
 #[path = "contract/queue.rs"]
 mod queue;
 #[path = "contract/queues.rs"]
 mod queues;
-#[path = "contract/scaling.rs"]
-mod scaling;
+#[path = "contract/requests.rs"]
+mod requests;
+#[path = "contract/scaled.rs"]
+mod scaled;
 #[path = "contract/services.rs"]
 mod services;
+#[path = "contract/targets.rs"]
+mod targets;
 #[path = "contract/topics.rs"]
 mod topics;
 #[path = "contract/world.rs"]
@@ -62,20 +78,27 @@ const AT_ONCE: usize = 6;
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn on_queues() -> impl Iterator<Item = &'static Check> {
-    queues::CHECKS.iter().chain(fifo::CHECKS)
+    [messages::CHECKS, requests::CHECKS, queues::CHECKS, fifo::CHECKS]
+        .into_iter()
+        .flatten()
 }
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    let containers = definitions::CHECKS
-        .iter()
-        .chain(services::CHECKS)
-        .chain(scaling::CHECKS);
-    let rest = alarms::CHECKS
-        .iter()
-        .chain(metrics::CHECKS)
-        .chain(topics::CHECKS)
-        .chain(identity::CHECKS);
-    containers.chain(rest).chain(on_queues())
+    let containers = [
+        definitions::CHECKS,
+        services::CHECKS,
+        deployments::CHECKS,
+        targets::CHECKS,
+        policies::CHECKS,
+    ];
+    let alarms = [alarms::CHECKS, alarm_lists::CHECKS, metrics::CHECKS];
+    let rest = [topics::CHECKS, identity::CHECKS];
+    containers
+        .into_iter()
+        .chain(alarms)
+        .chain(rest)
+        .flatten()
+        .chain(on_queues())
 }
 
 /// Asks every check, and removes what it made whatever becomes of it. Returns the outcomes, and what was left behind.

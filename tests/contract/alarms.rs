@@ -1,14 +1,11 @@
-//! CloudWatch: alarms.
+//! CloudWatch: the settings, states and history of alarms.
 
-use std::collections::BTreeSet;
-
-use aws_sdk_cloudwatch::operation::put_metric_alarm::builders::PutMetricAlarmFluentBuilder;
 use aws_sdk_cloudwatch::types::{
-    ComparisonOperator, Dimension, HistoryItemType, Metric, MetricAlarm, MetricDataQuery, MetricStat, StateValue,
-    Statistic, Tag,
+    ComparisonOperator, Dimension, HistoryItemType, MetricDataQuery, StateValue, Statistic,
 };
 
-use crate::check::{Aws, Check, Failure, Outcome, check, done, equal, holds, refused, there};
+use crate::alarm::{described, made, math, put, set_state};
+use crate::check::{Aws, Check, Outcome, check, done, equal, holds, refused};
 use crate::made::Made;
 use crate::world::World;
 
@@ -32,42 +29,6 @@ pub(crate) const CHECKS: &[Check] = &[
         update_keeps_the_state_and_overwrites_the_rest,
         Aws::Free,
         "CloudWatch API, PutMetricAlarm: updating an existing alarm"
-    ),
-    check!(
-        tags_of_an_update_are_ignored,
-        Aws::Free,
-        "CloudWatch API, PutMetricAlarm: Tags"
-    ),
-    check!(
-        alarm_tags_are_changed_by_arn,
-        Aws::Free,
-        "CloudWatch API, TagResource and UntagResource"
-    ),
-    check!(
-        alarms_are_found_by_prefix_and_by_name,
-        Aws::Free,
-        "CloudWatch API, DescribeAlarms: AlarmNamePrefix, AlarmNames"
-    ),
-    check!(
-        prefix_and_name_exclude_each_other,
-        Aws::Free,
-        "CloudWatch API, DescribeAlarms: AlarmNamePrefix"
-    ),
-    check!(
-        alarms_are_found_by_state,
-        Aws::Free,
-        "CloudWatch API, DescribeAlarms: StateValue"
-    ),
-    check!(
-        alarms_are_described_in_pages,
-        Aws::Free,
-        "CloudWatch API, DescribeAlarms: MaxRecords, NextToken"
-    ),
-    check!(deleted_alarm_is_gone, Aws::Free, "CloudWatch API, DeleteAlarms"),
-    check!(
-        unknown_alarm_keeps_the_others_from_deletion,
-        Aws::Free,
-        "CloudWatch API, DeleteAlarms: no alarms are deleted"
     ),
     check!(
         unknown_alarm_has_no_state_to_set,
@@ -95,76 +56,6 @@ pub(crate) const CHECKS: &[Check] = &[
         "CloudWatch API, DescribeAlarmHistory"
     ),
 ];
-
-/// Prepares an alarm on one metric that nobody publishes; missing data leaves it in its state.
-fn put(world: &World, name: &str) -> PutMetricAlarmFluentBuilder {
-    world.note(Made::Alarm(name.to_owned()));
-    let call = world
-        .cloudwatch()
-        .put_metric_alarm()
-        .alarm_name(name)
-        .namespace("Penstock/Contract")
-        .metric_name("Depth");
-    let call = call
-        .statistic(Statistic::Maximum)
-        .period(60)
-        .evaluation_periods(3)
-        .datapoints_to_alarm(2)
-        .threshold(5.0);
-    call.comparison_operator(ComparisonOperator::GreaterThanThreshold)
-        .treat_missing_data("ignore")
-}
-
-async fn made(world: &World) -> Result<String, Failure> {
-    let name = world.name("alarm");
-    done("put an alarm", put(world, &name).send().await)?;
-    Ok(name)
-}
-
-async fn described(world: &World, name: &str) -> Result<MetricAlarm, Failure> {
-    let answer = world.cloudwatch().describe_alarms().alarm_names(name).send().await;
-    let alarms = done("describe the alarm", answer)?.metric_alarms.unwrap_or_default();
-    there("the alarm", alarms.into_iter().next())
-}
-
-async fn set_state(world: &World, name: &str, state: StateValue) -> Outcome {
-    let call = world
-        .cloudwatch()
-        .set_alarm_state()
-        .alarm_name(name)
-        .state_value(state)
-        .state_reason("the contract");
-    done("set the state", call.send().await).map(drop)
-}
-
-fn stat(namespace: &str, name: &str, dimensions: &[(&str, &str)], stat: &str) -> MetricStat {
-    let dimension = |(name, value): &(&str, &str)| Dimension::builder().name(*name).value(*value).build();
-    let metric = Metric::builder().namespace(namespace).metric_name(name);
-    let metric = metric
-        .set_dimensions(Some(dimensions.iter().map(dimension).collect()))
-        .build();
-    MetricStat::builder().metric(metric).period(60).stat(stat).build()
-}
-
-/// CPU is high and no more tasks can be had, as Penstock writes it.
-fn math() -> Vec<MetricDataQuery> {
-    let service = [("ClusterName", "c"), ("ServiceName", "s")];
-    let query = |id: &str| MetricDataQuery::builder().id(id).label(format!("label of {id}"));
-    vec![
-        query("m1")
-            .metric_stat(stat("AWS/ECS", "CPUUtilization", &service, "Average"))
-            .return_data(false)
-            .build(),
-        query("m2")
-            .metric_stat(stat("AWS/ECS", "CPUUtilization", &service, "SampleCount"))
-            .return_data(false)
-            .build(),
-        query("e1")
-            .expression("IF(m1 > 80 AND m2 >= 4, 1, 0)")
-            .return_data(true)
-            .build(),
-    ]
-}
 
 async fn math_alarm_is_described_as_put(world: &World) -> Outcome {
     let name = world.name("alarm");
@@ -273,184 +164,6 @@ async fn update_keeps_the_state_and_overwrites_the_rest(world: &World) -> Outcom
     equal("the reason", alarm.state_reason(), Some("the contract"))?;
     equal("the threshold", alarm.threshold(), Some(6.0))?;
     equal("the description that was left out", alarm.alarm_description(), None)
-}
-
-fn tag(key: &str) -> Tag {
-    Tag::builder().key(key).value("x").build()
-}
-
-async fn tag_keys(world: &World, name: &str) -> Result<BTreeSet<String>, Failure> {
-    let arn = described(world, name).await?.alarm_arn.unwrap_or_default();
-    let listed = done(
-        "list tags",
-        world
-            .cloudwatch()
-            .list_tags_for_resource()
-            .resource_arn(arn)
-            .send()
-            .await,
-    )?;
-    Ok(listed
-        .tags()
-        .iter()
-        .filter_map(|tag| tag.key().map(str::to_owned))
-        .collect())
-}
-
-async fn tags_of_an_update_are_ignored(world: &World) -> Outcome {
-    let name = world.name("alarm");
-    done("put the alarm", put(world, &name).tags(tag("first")).send().await)?;
-    done("put it again", put(world, &name).tags(tag("second")).send().await)?;
-    equal(
-        "the tags",
-        tag_keys(world, &name).await?,
-        BTreeSet::from(["first".to_owned()]),
-    )
-}
-
-async fn alarm_tags_are_changed_by_arn(world: &World) -> Outcome {
-    let name = made(world).await?;
-    let arn = described(world, &name).await?.alarm_arn.unwrap_or_default();
-    let call = world
-        .cloudwatch()
-        .tag_resource()
-        .resource_arn(&arn)
-        .tags(tag("a"))
-        .tags(tag("b"));
-    done("tag", call.send().await)?;
-    done(
-        "untag",
-        world
-            .cloudwatch()
-            .untag_resource()
-            .resource_arn(&arn)
-            .tag_keys("a")
-            .send()
-            .await,
-    )?;
-    equal(
-        "the tags",
-        tag_keys(world, &name).await?,
-        BTreeSet::from(["b".to_owned()]),
-    )
-}
-
-async fn alarms_are_found_by_prefix_and_by_name(world: &World) -> Outcome {
-    let stem = world.name("alarm");
-    let names: Vec<String> = ["a", "b"].iter().map(|end| format!("{stem}-{end}")).collect();
-    for name in &names {
-        done("put an alarm", put(world, name).send().await)?;
-    }
-    let found = |alarms: &[MetricAlarm]| {
-        alarms
-            .iter()
-            .filter_map(|one| one.alarm_name().map(str::to_owned))
-            .collect::<Vec<_>>()
-    };
-    let by_prefix = world
-        .cloudwatch()
-        .describe_alarms()
-        .alarm_name_prefix(&stem)
-        .send()
-        .await;
-    equal(
-        "the ones with the prefix",
-        found(done("describe", by_prefix)?.metric_alarms()),
-        names.clone(),
-    )?;
-    let by_name = world
-        .cloudwatch()
-        .describe_alarms()
-        .alarm_names(&names[1])
-        .alarm_names("nobody")
-        .send()
-        .await;
-    equal(
-        "the ones with the names",
-        found(done("describe", by_name)?.metric_alarms()),
-        vec![names[1].clone()],
-    )?;
-    Ok(())
-}
-
-async fn prefix_and_name_exclude_each_other(world: &World) -> Outcome {
-    let both = world
-        .cloudwatch()
-        .describe_alarms()
-        .alarm_name_prefix("a")
-        .alarm_names("a")
-        .send()
-        .await;
-    refused("a prefix and a name", both, &["ValidationError"], "")
-}
-
-async fn alarms_are_found_by_state(world: &World) -> Outcome {
-    let (stem, mut names) = (world.name("alarm"), Vec::new());
-    for end in ["a", "b"] {
-        names.push(format!("{stem}-{end}"));
-        done("put an alarm", put(world, &format!("{stem}-{end}")).send().await)?;
-    }
-    set_state(world, &names[1], StateValue::Ok).await?;
-    let answer = world
-        .cloudwatch()
-        .describe_alarms()
-        .alarm_name_prefix(&stem)
-        .state_value(StateValue::Ok)
-        .send()
-        .await;
-    let answer = done("describe", answer)?;
-    let found: Vec<_> = answer
-        .metric_alarms()
-        .iter()
-        .filter_map(MetricAlarm::alarm_name)
-        .collect();
-    equal("the ones that are OK", found, vec![names[1].as_str()])
-}
-
-async fn alarms_are_described_in_pages(world: &World) -> Outcome {
-    let stem = world.name("alarm");
-    for end in 0..3 {
-        done("put an alarm", put(world, &format!("{stem}-{end}")).send().await)?;
-    }
-    let list = || {
-        world
-            .cloudwatch()
-            .describe_alarms()
-            .alarm_name_prefix(&stem)
-            .max_records(2)
-    };
-    let first = done("describe", list().send().await)?;
-    equal("the first page's length", first.metric_alarms().len(), 2)?;
-    let token = there("the token of the second page", first.next_token())?;
-    let second = done("describe the second page", list().next_token(token).send().await)?;
-    equal("the second page's length", second.metric_alarms().len(), 1)?;
-    equal("the token after the last page", second.next_token(), None)
-}
-
-async fn deleted_alarm_is_gone(world: &World) -> Outcome {
-    let name = made(world).await?;
-    done(
-        "delete",
-        world.cloudwatch().delete_alarms().alarm_names(&name).send().await,
-    )?;
-    let answer = done(
-        "describe",
-        world.cloudwatch().describe_alarms().alarm_names(&name).send().await,
-    )?;
-    equal("the number of alarms", answer.metric_alarms().len(), 0)
-}
-
-async fn unknown_alarm_keeps_the_others_from_deletion(world: &World) -> Outcome {
-    let name = made(world).await?;
-    let answer = world
-        .cloudwatch()
-        .delete_alarms()
-        .alarm_names(&name)
-        .alarm_names(world.name("nobody"))
-        .send()
-        .await;
-    refused("a known and an unknown alarm", answer, &["ResourceNotFound"], "")?;
-    described(world, &name).await.map(drop)
 }
 
 async fn unknown_alarm_has_no_state_to_set(world: &World) -> Outcome {

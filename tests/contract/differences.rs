@@ -116,7 +116,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             "inactive_service_is_not_updated",
             "inactive_definition_is_refused_for_a_service",
         ],
-        what: "keeps no state of services and definitions that an update or creation would look at",
+        what: "does not look whether a service or definition is INACTIVE before it uses it",
     },
     Difference {
         target: Target::Moto,

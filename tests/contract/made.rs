@@ -98,8 +98,14 @@ fn gone<T, E: ProvideErrorMetadata + Debug>(what: String, answer: Result<T, E>) 
         "QueueDoesNotExist",
         "AWS.SimpleQueueService.NonExistentQueue",
     ];
+    let is_gone = |error: &E| {
+        // For task definitions ECS has no code of its own.
+        let message = error.message().unwrap_or_default();
+        let in_words = message.contains("does not exist") || message.contains("being deleted");
+        in_words || error.code().is_some_and(|code| GONE.contains(&code))
+    };
     match answer {
-        Err(error) if !error.code().is_some_and(|code| GONE.contains(&code)) => Err(format!("{what}: {error:?}")),
+        Err(error) if !is_gone(&error) => Err(format!("{what}: {error:?}")),
         _ => Ok(()),
     }
 }

@@ -1,19 +1,17 @@
-//! ECS: services.
+//! ECS: services, from their creation to their end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_sdk_ecs::operation::create_service::builders::CreateServiceFluentBuilder;
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, CapacityProviderStrategyItem,
-    DeploymentCircuitBreaker, DeploymentConfiguration, LaunchType, NetworkConfiguration, PropagateTags,
-    SchedulingStrategy, Service, ServiceField,
+    AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, CapacityProviderStrategyItem, LaunchType,
+    NetworkConfiguration, PropagateTags, SchedulingStrategy,
 };
 use penstock_tests::wait_until;
 
-use crate::check::{Aws, Check, Failure, Outcome, check, done, equal, holds, refused, there};
-use crate::definitions::{registered_arn, tag};
-use crate::made::Made;
+use crate::check::{Aws, Check, Outcome, check, done, equal, holds, refused, there};
+use crate::definitions::tag;
+use crate::home::{Home, rollout};
 use crate::world::World;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -70,31 +68,6 @@ pub(crate) const CHECKS: &[Check] = &[
         "ECS API, UpdateService: ServiceNotActiveException"
     ),
     check!(
-        update_changes_what_it_names_and_no_more,
-        Aws::Subnet,
-        "ECS API, UpdateService"
-    ),
-    check!(
-        new_definition_starts_a_deployment,
-        Aws::Subnet,
-        "ECS API, UpdateService: taskDefinition"
-    ),
-    check!(
-        desired_count_alone_starts_no_deployment,
-        Aws::Never("it would start a task"),
-        "ECS API, UpdateService: desiredCount"
-    ),
-    check!(
-        forced_deployment_is_a_new_one,
-        Aws::Subnet,
-        "ECS API, UpdateService: forceNewDeployment"
-    ),
-    check!(
-        deployments_are_listed_with_their_revision,
-        Aws::Subnet,
-        "ECS API, ListServiceDeployments"
-    ),
-    check!(
         service_above_zero_is_deleted_only_by_force,
         Aws::Never("it would start a task"),
         "ECS API, DeleteService: force"
@@ -120,89 +93,6 @@ pub(crate) const CHECKS: &[Check] = &[
         "ECS API, DeregisterTaskDefinition: restrictions"
     ),
 ];
-
-/// A cluster, and a definition that its services can run.
-pub(crate) struct Home {
-    /// The cluster's name.
-    pub(crate) cluster: String,
-    /// The definition's family.
-    pub(crate) family: String,
-    /// The definition's ARN.
-    pub(crate) definition: String,
-}
-
-impl Home {
-    /// Makes both.
-    pub(crate) async fn new(world: &World) -> Result<Self, Failure> {
-        let (cluster, family) = (world.name("cluster"), world.name("family"));
-        let call = world.ecs().create_cluster().cluster_name(&cluster);
-        done(
-            "create a cluster",
-            call.capacity_providers("FARGATE")
-                .capacity_providers("FARGATE_SPOT")
-                .send()
-                .await,
-        )?;
-        world.note(Made::Cluster(cluster.clone()));
-        let definition = registered_arn(world, &family).await?;
-        Ok(Self {
-            cluster,
-            family,
-            definition,
-        })
-    }
-
-    /// Prepares a service of no task.
-    pub(crate) fn service(&self, world: &World, name: &str) -> CreateServiceFluentBuilder {
-        world.note(Made::Service(self.cluster.clone(), name.to_owned()));
-        let call = world
-            .ecs()
-            .create_service()
-            .cluster(&self.cluster)
-            .service_name(name)
-            .desired_count(0);
-        call.task_definition(&self.definition)
-            .launch_type(LaunchType::Fargate)
-            .network_configuration(network(world))
-    }
-
-    /// Creates a service of no task, and returns its name.
-    pub(crate) async fn created(&self, world: &World) -> Result<String, Failure> {
-        let name = world.name("service");
-        done("create a service", self.service(world, &name).send().await)?;
-        Ok(name)
-    }
-
-    /// Describes a service.
-    pub(crate) async fn described(&self, world: &World, name: &str) -> Result<Service, Failure> {
-        let call = world
-            .ecs()
-            .describe_services()
-            .cluster(&self.cluster)
-            .services(name)
-            .include(ServiceField::Tags);
-        let services = done("describe the service", call.send().await)?
-            .services
-            .unwrap_or_default();
-        there("the service", services.into_iter().next())
-    }
-}
-
-/// Returns the network that services of checks live in.
-pub(crate) fn network(world: &World) -> NetworkConfiguration {
-    let network = AwsVpcConfiguration::builder()
-        .subnets(&world.network().subnet)
-        .assign_public_ip(AssignPublicIp::Disabled);
-    let network = network.set_security_groups(world.network().security_group.clone().map(|group| vec![group]));
-    let network = network.build().expect("a network has subnets");
-    NetworkConfiguration::builder().awsvpc_configuration(network).build()
-}
-
-fn rollout(maximum: i32) -> DeploymentConfiguration {
-    let breaker = DeploymentCircuitBreaker::builder().enable(true).rollback(true).build();
-    let rollout = DeploymentConfiguration::builder().deployment_circuit_breaker(breaker);
-    rollout.minimum_healthy_percent(100).maximum_percent(maximum).build()
-}
 
 async fn service_is_described_as_created(world: &World) -> Outcome {
     let (home, name) = (Home::new(world).await?, world.name("service"));
@@ -427,129 +317,6 @@ async fn inactive_service_is_not_updated(world: &World) -> Outcome {
         .send()
         .await;
     refused("an inactive service", answer, &["ServiceNotActiveException"], "")
-}
-
-async fn update_changes_what_it_names_and_no_more(world: &World) -> Outcome {
-    let (home, name) = (Home::new(world).await?, world.name("service"));
-    done(
-        "create",
-        home.service(world, &name)
-            .deployment_configuration(rollout(150))
-            .send()
-            .await,
-    )?;
-    let call = world.ecs().update_service().cluster(&home.cluster).service(&name);
-    done("update", call.deployment_configuration(rollout(175)).send().await)?;
-    let service = home.described(world, &name).await?;
-    let maximum = service.deployment_configuration().and_then(|one| one.maximum_percent());
-    equal("what was named", maximum, Some(175))?;
-    equal(
-        "the definition",
-        service.task_definition(),
-        Some(home.definition.as_str()),
-    )?;
-    equal("the desired count", service.desired_count(), 0)?;
-    holds("the network is still there", service.network_configuration().is_some())
-}
-
-/// Returns the id and definition of the PRIMARY deployment.
-fn primary(service: &Service) -> Result<(String, String), Failure> {
-    let primary = service.deployments().iter().find(|one| one.status() == Some("PRIMARY"));
-    let primary = there("the PRIMARY deployment", primary)?;
-    Ok((
-        primary.id().unwrap_or_default().to_owned(),
-        primary.task_definition().unwrap_or_default().to_owned(),
-    ))
-}
-
-async fn new_definition_starts_a_deployment(world: &World) -> Outcome {
-    let home = Home::new(world).await?;
-    let name = home.created(world).await?;
-    let before = primary(&home.described(world, &name).await?)?;
-    equal(
-        "the first deployment's definition",
-        before.1.as_str(),
-        home.definition.as_str(),
-    )?;
-    let next = registered_arn(world, &home.family).await?;
-    let call = world
-        .ecs()
-        .update_service()
-        .cluster(&home.cluster)
-        .service(&name)
-        .task_definition(&next);
-    done("update", call.send().await)?;
-    let after = primary(&home.described(world, &name).await?)?;
-    equal("the new deployment's definition", after.1, next)?;
-    holds("the deployment is another one", before.0 != after.0)
-}
-
-async fn desired_count_alone_starts_no_deployment(world: &World) -> Outcome {
-    let home = Home::new(world).await?;
-    let name = home.created(world).await?;
-    let before = primary(&home.described(world, &name).await?)?;
-    let call = world
-        .ecs()
-        .update_service()
-        .cluster(&home.cluster)
-        .service(&name)
-        .desired_count(1);
-    done("update", call.send().await)?;
-    let service = home.described(world, &name).await?;
-    equal("the desired count", service.desired_count(), 1)?;
-    equal("the deployment", primary(&service)?, before)
-}
-
-async fn forced_deployment_is_a_new_one(world: &World) -> Outcome {
-    let home = Home::new(world).await?;
-    let name = home.created(world).await?;
-    let before = primary(&home.described(world, &name).await?)?;
-    let call = world
-        .ecs()
-        .update_service()
-        .cluster(&home.cluster)
-        .service(&name)
-        .force_new_deployment(true);
-    done("update", call.send().await)?;
-    holds(
-        "the deployment is another one",
-        primary(&home.described(world, &name).await?)?.0 != before.0,
-    )
-}
-
-async fn deployments_are_listed_with_their_revision(world: &World) -> Outcome {
-    let home = Home::new(world).await?;
-    let name = home.created(world).await?;
-    let service = home.described(world, &name).await?;
-    let arn = service.service_arn().unwrap_or_default();
-    let answer = world
-        .ecs()
-        .list_service_deployments()
-        .service(arn)
-        .cluster(&home.cluster)
-        .send()
-        .await;
-    let listed = done("list service deployments", answer)?;
-    let [brief] = listed.service_deployments() else {
-        return Err(Failure(format!("there is not one deployment: {listed:?}")));
-    };
-    equal("its service", brief.service_arn(), Some(arn))?;
-    let revision = there("the target revision", brief.target_service_revision_arn())?;
-    let answer = world
-        .ecs()
-        .describe_service_revisions()
-        .service_revision_arns(revision)
-        .send()
-        .await;
-    let revisions = done("describe the revision", answer)?
-        .service_revisions
-        .unwrap_or_default();
-    let definitions: Vec<_> = revisions.iter().map(|one| one.task_definition()).collect();
-    equal(
-        "the revision's definition",
-        definitions,
-        vec![Some(home.definition.as_str())],
-    )
 }
 
 async fn service_above_zero_is_deleted_only_by_force(world: &World) -> Outcome {
