@@ -26,7 +26,7 @@
 //!   "uid": "5vZxQmKrT1Wd2Yp0aBcDeA/0/41", "observedGeneration": 57, "acceptedGeneration": 57,
 //!   "hash": "9f2c51d07be4a386", "phase": "awake", "health": "HEALTHY",
 //!   "conditions": [
-//!     { "type": "Ready", "status": "True", "reason": "TasksHealthy", "message": "2 of 2 tasks run",
+//!     { "type": "Ready", "status": "True", "reason": "TasksRunning", "message": "2 of 2 tasks run",
 //!       "lastTransitionTime": "2026-01-31T11:58:10Z", "observedGeneration": 57 }
 //!   ],
 //!   "resources": [ { "type": "AWS::ECS::Service", "name": "penstock-orders" } ],

@@ -14,7 +14,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -127,6 +127,12 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // The end of a partition comes this way too, and is no error.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF)
+            || matches!(error, KafkaError::PartitionEOF(_))
+        {
+            return debug!(target: "librdkafka", client = &*self.client_id, "{reason}");
+        }
         warn!(target: "librdkafka", client = &*self.client_id, error = %error, "{reason}");
     }
 

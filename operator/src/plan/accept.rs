@@ -21,6 +21,8 @@ pub struct Wanted {
     pub profile_refused: Option<(i64, Vec<Fault>)>,
     /// What the user asked of the connector.
     pub target: Option<TargetStateSpec>,
+    /// The offset of that request.
+    pub target_generation: Option<i64>,
     /// Who asked for it, when the record says.
     pub target_actor: Option<String>,
     /// Why a newer request could not be read, if it could not; the one before stays in force.
@@ -167,7 +169,7 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) 
         };
         faults.extend(found.iter().map(at));
     }
-    let actor = newest_actor(wanted, written, last);
+    let actor = newest_actor(wanted, written);
     let verdict = match in_force(name, &state) {
         Some(connector) => {
             let asked = wanted.target.as_ref().and_then(|target| target.state);
@@ -262,13 +264,9 @@ fn moved(last: Option<&State>, name: &Name, next: &Connector) -> Option<Fault> {
     }
 }
 
-fn newest_actor(wanted: &Wanted, written: &Written, last: Option<&State>) -> Option<String> {
-    let requested = wanted
-        .target
-        .as_ref()
-        .and_then(|target| target.restarted_at.max(target.reconcile_at));
-    let handled = last.and_then(|state| state.handled.restarted_at.max(state.handled.reconcile_at));
-    if requested > handled {
+/// Returns who wrote the newer of the two records: the document or the request.
+fn newest_actor(wanted: &Wanted, written: &Written) -> Option<String> {
+    if wanted.target_generation > Some(written.generation) {
         wanted.target_actor.clone()
     } else {
         written.actor.clone()

@@ -329,7 +329,10 @@ async fn a_change_that_does_not_last_is_made_less_and_less_often() {
         service.minimum_healthy_percent = 0;
     };
     world.cloud.meddle(&orders(), undo);
-    assert!(matches!(world.pass(&told).await, Next::After(_)), "the first repair is looked at soon");
+    assert!(
+        matches!(world.pass(&told).await, Next::After(_)),
+        "the first repair is looked at soon"
+    );
     world.cloud.meddle(&orders(), undo);
     assert_eq!(world.pass(&told).await, Next::Backoff, "the second was in vain");
     assert_eq!(world.pass(&told).await, Next::Resync, "and all is well once it lasts");
@@ -530,6 +533,39 @@ async fn paused_keeps_everything_but_tasks_and_resume_brings_them_back() {
     assert_eq!(world.cloud.take_calls()[0], "UpdateService desiredCount=3 (Resume)");
     world.converge(&told).await;
     assert_eq!(world.condition(ConditionType::Ready).0, Truth::True);
+}
+
+#[tokio::test]
+async fn the_writer_of_the_newer_record_is_named() {
+    let (world, mut told) = running().await;
+    let Latest::Written(written) = &mut told.connector else {
+        panic!("a document was written")
+    };
+    written.actor = Some("ci".to_owned());
+    world.converge(&told).await;
+    assert_eq!(world.status().expect("written").actor.as_deref(), Some("ci"));
+    told.target = Some(TargetStateSpec {
+        state: Some(TargetMode::Paused),
+        ..TargetStateSpec::default()
+    });
+    (told.target_generation, told.target_actor) = (Some(9), Some("oncall".to_owned()));
+    world.converge(&told).await;
+    assert_eq!(world.status().expect("written").actor.as_deref(), Some("oncall"));
+}
+
+#[tokio::test]
+async fn what_was_just_changed_is_not_called_synced_before_it_was_seen() {
+    let (world, told) = settled(Scenario::Create).await;
+    world.pass(&told).await;
+    assert_eq!(
+        world.condition(ConditionType::Synced),
+        (Truth::Unknown, "Applying".to_owned())
+    );
+    world.converge(&told).await;
+    assert_eq!(
+        world.condition(ConditionType::Synced),
+        (Truth::True, "InSync".to_owned())
+    );
 }
 
 #[tokio::test]

@@ -123,6 +123,7 @@ impl View {
                 .map(|good| (good.offset, good.document.spec.clone())),
             profile_refused: profile.and_then(|slot| slot.refused.clone()),
             target: target.map(|good| good.document.spec.clone()),
+            target_generation: target.map(|good| good.offset),
             target_actor: target.and_then(|good| good.actor.clone()),
             target_refused: self.targets.get(name).and_then(|slot| slot.refused.clone()),
         };

@@ -174,6 +174,7 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
                 .map(|one| one.cause.clone())
                 .unwrap_or_default(),
         ),
+        None if !outcome.taken.is_empty() => unknown("Applying", "AWS was changed and will be looked at again"),
         None => yes("InSync", "AWS holds what the document asks"),
     }
 }
