@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::aws::Endpoint;
+use crate::error::lacking;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 use crate::{Error, http, parts};
@@ -47,6 +48,28 @@ impl Moto {
             endpoint,
             _process: process,
         })
+    }
+
+    /// Returns a subnet and a security group that it knows: a service needs real ones there, and EC2 has no client here
+    /// but moto's own boto3.
+    pub async fn network(&self) -> Result<(String, String), Error> {
+        const ASK: &str = "import boto3; ec2 = boto3.client('ec2'); \
+            print(ec2.describe_subnets()['Subnets'][0]['SubnetId'], \
+            ec2.describe_security_groups()['SecurityGroups'][0]['GroupId'])";
+        let python = parts::fetch("moto").await?.join("bin/python");
+        let program = Program::new("moto-network", python).args(["-B", "-c", ASK]);
+        // boto3 reads the region from a variable of its own.
+        let program = program
+            .envs(self.endpoint.environment())
+            .env("AWS_DEFAULT_REGION", self.endpoint.region());
+        let (status, printed) = program.run(Duration::from_secs(60)).await?;
+        let found = printed
+            .lines()
+            .last()
+            .filter(|_| status.success())
+            .and_then(|line| line.split_once(' '));
+        let (subnet, group) = found.ok_or_else(|| lacking("ask moto for its network", &printed))?;
+        Ok((subnet.to_owned(), group.to_owned()))
     }
 
     /// Returns where it answers.
