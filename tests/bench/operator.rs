@@ -50,7 +50,7 @@ struct Figures {
     idle: Idle,
 }
 
-/// Connectors that have settled, each looked at about once a second.
+/// Connectors that have settled, with an operator told to look again every second.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Idle {
@@ -122,7 +122,7 @@ fn print(figures: &Figures) {
     ]);
     let idle = &figures.idle;
     println!(
-        "\nsettled, looked at every second: {:.1} passes/s, {:.2} AWS calls and {:.2} ms of CPU a pass, peak {:.1} MiB",
+        "\nsettled, and told to look again every second: {:.1} passes/s, {:.2} AWS calls and {:.2} ms of CPU a pass, peak {:.1} MiB",
         idle.passes_per_second, idle.aws_calls_per_pass, idle.cpu_milliseconds_per_pass, idle.peak_mebibytes
     );
 }

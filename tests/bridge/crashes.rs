@@ -24,6 +24,17 @@ async fn kill_again_and_again(rig: &Rig<'_>, kills: u64, step: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_single_message_deleted_before_it_was_stored_would_be_noticed() {
+    let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
+    let sent = rig.queue.send(&letters(100)).await;
+    let lost = rig.queue.lose_one().await;
+    let bridge = rig.bridge().await;
+    rig.queue.emptied(SOON).await;
+    assert_eq!(bridge.stop().await, Some(0));
+    assert_eq!(rig.verdict(&sent).await.lost, [lost]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_twenty_times_over_fifty_thousand_messages_it_loses_none() {
     const KILLS: usize = 20;
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;

@@ -173,6 +173,20 @@ impl Queue {
             .collect()
     }
 
+    /// Deletes one message unread, as a consumer would that deletes before it has stored.
+    pub(crate) async fn lose_one(&self) -> String {
+        let answer = self.sqs.receive_message().queue_url(&self.url).send().await;
+        let message = answer
+            .expect("the queue answers")
+            .messages
+            .unwrap_or_default()
+            .remove(0);
+        let deleting = self.sqs.delete_message().queue_url(&self.url);
+        let deleted = deleting.set_receipt_handle(message.receipt_handle).send().await;
+        deleted.expect("it is deleted");
+        message.message_id.expect("it has an id")
+    }
+
     async fn attribute(&self, name: QueueAttributeName) -> String {
         let call = self
             .sqs
