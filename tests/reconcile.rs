@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace, SuspendedState};
+use aws_sdk_applicationautoscaling::types::{PolicyType, ScalableDimension, ServiceNamespace, SuspendedState};
 use aws_sdk_ecs::types::DeploymentConfiguration;
-use penstock_crds::{ConditionType, Health, Phase, Status, Truth};
+use penstock_crds::{ActionStatus, ConditionType, Difference, Health, Phase, Status, Truth};
 use penstock_tests::scene::{Scene, TURN, idle_tasks};
 use penstock_tests::stage::{CLUSTER, Settings, lay};
 use penstock_tests::story::expected::{self, RESOURCE_ID};
@@ -13,139 +13,144 @@ use penstock_tests::story::{CONNECTOR, SERVICE, condition};
 use penstock_tests::{Error, http, wait_until};
 use serde_json::{Value, json};
 
+const AGE: &str = "penstock-orders-oldestMessageAge";
+const CPU: &str = "penstock-orders-highCpuUsageAndMaxScaledOut";
+const BACKLOG: &str = "penstock-orders-backlog";
+
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// Waits for a record that names the difference and the call that removed it, and for the connector to settle again.
-async fn repaired(scene: &Scene, mark: usize, (resource, field): (&str, &str), operation: &str) -> Result<(), Error> {
+/// Waits for a record that names the difference and the call that removed it.
+async fn told(scene: &Scene, mark: usize, (resource, field): (&str, &str), operation: &str) -> Result<(), Error> {
     let what = format!("a status that names {resource} {field} and {operation}");
-    scene
-        .told_since(mark, &what, |status| {
-            let named = |one: &penstock_crds::Difference| one.resource == resource && one.field == field;
-            let done = |one: &penstock_crds::ActionStatus| one.operation == operation && one.error.is_none();
-            status.differences.iter().any(named) && status.actions.iter().any(done)
-        })
-        .await?;
-    let generation = scene
-        .stage
-        .statuses(CONNECTOR)
-        .await?
-        .last()
-        .and_then(|status| status.accepted_generation);
-    scene.settled(CONNECTOR, generation.unwrap_or_default()).await.map(drop)
+    let named = |one: &Difference| one.resource == resource && one.field == field;
+    let done = |one: &ActionStatus| one.operation == operation && one.error.is_none();
+    let judge = |status: &Status| status.differences.iter().any(named) && status.actions.iter().any(done);
+    scene.told_since(mark, &what, judge).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_change_is_repaired_and_the_status_names_it() -> Outcome {
     let scene = Scene::set(idle_tasks()).await?;
-    scene.begin().await?;
-    let stage = &scene.stage;
-    let (ecs, scaling, cloudwatch) = (stage.aws().ecs(), stage.aws().scaling(), stage.aws().cloudwatch());
-
-    let age = "penstock-orders-oldestMessageAge";
+    let generation = scene.begin().await?.accepted_generation.unwrap_or_default();
     let mark = scene.mark().await?;
-    cloudwatch.delete_alarms().alarm_names(age).send().await?;
-    repaired(
-        &scene,
-        mark,
-        (&format!("alarm {age}"), ""),
-        &format!("PutMetricAlarm {age}"),
-    )
-    .await?;
+    meddle_with_alarms(&scene).await?;
+    meddle_with_scaling(&scene).await?;
+    meddle_with_service(&scene).await?;
+    for (resource, field, operation) in [
+        (format!("alarm {AGE}"), "", format!("PutMetricAlarm {AGE}")),
+        (
+            format!("alarm {CPU}"),
+            "actions_enabled",
+            format!("PutMetricAlarm {CPU}"),
+        ),
+        (
+            "scaling".to_owned(),
+            &*format!("policies.{BACKLOG}.target"),
+            format!("PutScalingPolicy {BACKLOG}"),
+        ),
+        (
+            "scaling".to_owned(),
+            "max",
+            "RegisterScalableTarget min=1 max=3 suspended=false".to_owned(),
+        ),
+        (
+            "scaling".to_owned(),
+            "suspended",
+            "RegisterScalableTarget min=1 max=3 suspended=false".to_owned(),
+        ),
+        ("service".to_owned(), "tags.team", "TagResource".to_owned()),
+        (
+            "service".to_owned(),
+            "minimum_healthy_percent",
+            "UpdateService".to_owned(),
+        ),
+    ] {
+        told(&scene, mark, (&resource, field), &operation).await?;
+    }
+    scene.settled(CONNECTOR, generation).await?;
+    is_as_the_document_says(&scene).await?;
 
     let mark = scene.mark().await?;
-    cloudwatch.disable_alarm_actions().alarm_names(age).send().await?;
-    repaired(
-        &scene,
-        mark,
-        (&format!("alarm {age}"), "actions_enabled"),
-        &format!("PutMetricAlarm {age}"),
-    )
-    .await?;
+    let delete = scene
+        .stage
+        .aws()
+        .ecs()
+        .delete_service()
+        .cluster(CLUSTER)
+        .service(SERVICE);
+    delete.force(true).send().await?;
+    told(&scene, mark, ("service", ""), "CreateService").await?;
+    scene.settled(CONNECTOR, generation).await?;
+    is_as_the_document_says(&scene).await?;
+    Ok(())
+}
 
-    let backlog = "penstock-orders-backlog";
+async fn meddle_with_alarms(scene: &Scene) -> Outcome {
+    let cloudwatch = scene.stage.aws().cloudwatch();
+    cloudwatch.delete_alarms().alarm_names(AGE).send().await?;
+    cloudwatch.disable_alarm_actions().alarm_names(CPU).send().await?;
+    Ok(())
+}
+
+async fn meddle_with_scaling(scene: &Scene) -> Outcome {
+    let scaling = scene.stage.aws().scaling();
     let described = scaling
         .describe_scaling_policies()
         .service_namespace(ServiceNamespace::Ecs);
-    let described = described.resource_id(RESOURCE_ID).policy_names(backlog).send().await?;
+    let described = described.resource_id(RESOURCE_ID).policy_names(BACKLOG).send().await?;
     let mut tracking = described.scaling_policies()[0]
         .target_tracking_scaling_policy_configuration()
         .cloned();
     tracking.as_mut().expect("it tracks a target").target_value = 7.0;
-    let mark = scene.mark().await?;
     let put = scaling
         .put_scaling_policy()
-        .policy_name(backlog)
-        .set_target_tracking_scaling_policy_configuration(tracking);
-    put.policy_type(aws_sdk_applicationautoscaling::types::PolicyType::TargetTrackingScaling)
+        .policy_name(BACKLOG)
+        .policy_type(PolicyType::TargetTrackingScaling);
+    put.set_target_tracking_scaling_policy_configuration(tracking)
         .service_namespace(ServiceNamespace::Ecs)
         .resource_id(RESOURCE_ID)
         .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
         .send()
         .await?;
-    let field = format!("policies.{backlog}.target");
-    repaired(
-        &scene,
-        mark,
-        ("scaling", &field),
-        &format!("PutScalingPolicy {backlog}"),
-    )
-    .await?;
-
-    let register = || {
-        let call = scaling
-            .register_scalable_target()
-            .service_namespace(ServiceNamespace::Ecs)
-            .resource_id(RESOURCE_ID);
-        call.scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
-    };
-    let bounds = "RegisterScalableTarget min=1 max=3 suspended=false";
-    let mark = scene.mark().await?;
-    register().max_capacity(50).send().await?;
-    repaired(&scene, mark, ("scaling", "max"), bounds).await?;
-    let mark = scene.mark().await?;
+    // Suspended in part only, which is easily taken for not suspended.
     let suspended = SuspendedState::builder().dynamic_scaling_out_suspended(true).build();
-    register().suspended_state(suspended).send().await?;
-    repaired(&scene, mark, ("scaling", "suspended"), bounds).await?;
+    let register = scaling
+        .register_scalable_target()
+        .service_namespace(ServiceNamespace::Ecs)
+        .resource_id(RESOURCE_ID);
+    let register = register.scalable_dimension(ScalableDimension::EcsServiceDesiredCount);
+    register.max_capacity(50).suspended_state(suspended).send().await?;
+    Ok(())
+}
 
-    let service = expected::described_service(stage).await?.expect("there is a service");
-    let mark = scene.mark().await?;
-    let arn = service.service_arn().unwrap_or_default();
-    ecs.untag_resource()
-        .resource_arn(arn)
-        .tag_keys("penstock:spec-hash")
-        .tag_keys("team")
-        .send()
-        .await?;
-    repaired(&scene, mark, ("service", "tags.team"), "TagResource").await?;
-
-    let mark = scene.mark().await?;
+async fn meddle_with_service(scene: &Scene) -> Outcome {
+    let ecs = scene.stage.aws().ecs();
+    let service = expected::described_service(&scene.stage)
+        .await?
+        .expect("there is a service");
+    let untag = ecs
+        .untag_resource()
+        .resource_arn(service.service_arn().unwrap_or_default());
+    untag.tag_keys("penstock:spec-hash").tag_keys("team").send().await?;
     let rollout = DeploymentConfiguration::builder()
         .minimum_healthy_percent(0)
         .maximum_percent(200)
         .build();
-    ecs.update_service()
+    let update = ecs
+        .update_service()
         .cluster(CLUSTER)
         .service(SERVICE)
-        .deployment_configuration(rollout)
-        .send()
-        .await?;
-    repaired(&scene, mark, ("service", "minimum_healthy_percent"), "UpdateService").await?;
-
-    let mark = scene.mark().await?;
-    ecs.delete_service()
-        .cluster(CLUSTER)
-        .service(SERVICE)
-        .force(true)
-        .send()
-        .await?;
-    repaired(&scene, mark, ("service", ""), "CreateService").await?;
-
-    expected::task_definition(stage).await?;
-    expected::service(stage).await?;
-    expected::target(stage, 1, 3).await?;
-    expected::policies(stage).await?;
-    expected::alarms(stage).await?;
+        .deployment_configuration(rollout);
+    update.send().await?;
     Ok(())
+}
+
+async fn is_as_the_document_says(scene: &Scene) -> Result<(), Error> {
+    expected::task_definition(&scene.stage).await?;
+    expected::service(&scene.stage).await?;
+    expected::target(&scene.stage, 1, 3).await?;
+    expected::policies(&scene.stage).await?;
+    expected::alarms(&scene.stage).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -450,13 +455,12 @@ async fn an_operator_without_its_broker_goes_on_repairing_and_tells_of_it_later(
     let mark = scene.mark().await?;
     scene.stage.broker.kill().await?;
 
-    let age = "penstock-orders-oldestMessageAge";
     scene
         .stage
         .aws()
         .cloudwatch()
         .delete_alarms()
-        .alarm_names(age)
+        .alarm_names(AGE)
         .send()
         .await?;
     wait_until("the alarm to be back while there is no Kafka", TURN, || async {
@@ -475,7 +479,7 @@ async fn an_operator_without_its_broker_goes_on_repairing_and_tells_of_it_later(
             status
                 .actions
                 .iter()
-                .any(|action| action.operation == format!("PutMetricAlarm {age}"))
+                .any(|action| action.operation == format!("PutMetricAlarm {AGE}"))
         })
         .await?;
     let mut orders = scene.orders()?;
