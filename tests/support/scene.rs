@@ -17,7 +17,7 @@ pub const TURN: Duration = Duration::from_secs(120);
 /// Settings of a stage whose tasks move no message and whose operator looks again every second.
 pub fn idle_tasks() -> Settings {
     Settings {
-        speed: 60,
+        speed: 120,
         program: "penstock-hog",
         resync: "1s",
         ..Settings::default()
