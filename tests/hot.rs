@@ -11,7 +11,11 @@ const TURN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_policy_scales_out_and_the_cpu_alarm_reaches_sns_at_the_maximum() -> Result<(), Error> {
-    let settings = Settings { speed: 60, program: "penstock-hog", ..Settings::default() };
+    let settings = Settings {
+        speed: 60,
+        program: "penstock-hog",
+        ..Settings::default()
+    };
     let stage = Stage::set(settings).await?;
     let _operator = stage.operator().await?;
     let mut documents = stage.documents()?;
@@ -35,21 +39,33 @@ async fn the_memory_policy_scales_out_and_the_cpu_alarm_reaches_sns_at_the_maxim
             .service_namespace(aws_sdk_applicationautoscaling::types::ServiceNamespace::Ecs)
             .resource_id(expected::RESOURCE_ID);
         let activities = activities.send().await.map_err(|error| error.to_string())?;
-        let causes: Vec<_> = activities.scaling_activities().iter().map(|activity| activity.cause()).collect();
+        let causes: Vec<_> = activities
+            .scaling_activities()
+            .iter()
+            .map(|activity| activity.cause())
+            .collect();
         let by_memory = causes.iter().any(|cause| cause.contains("penstock-orders-memory"));
         if by_memory { Ok(()) } else { Err(format!("{causes:?}")) }
     })
     .await?;
     let sqs = stage.aws().sqs();
     wait_until("the CPU alarm to reach SNS", TURN, || async {
-        let call = sqs.receive_message().queue_url(&stage.notices_url).max_number_of_messages(10).wait_time_seconds(1);
+        let call = sqs
+            .receive_message()
+            .queue_url(&stage.notices_url)
+            .max_number_of_messages(10)
+            .wait_time_seconds(1);
         let received = call.send().await.map_err(|error| error.to_string())?;
         let notices = received.messages().iter().filter_map(|message| message.body());
         let notices: Vec<Value> = notices.filter_map(|body| serde_json::from_str(body).ok()).collect();
         let wanted = |notice: &Value| {
             notice["AlarmName"] == "penstock-orders-highCpuUsageAndMaxScaledOut" && notice["NewStateValue"] == "ALARM"
         };
-        if notices.iter().any(wanted) { Ok(()) } else { Err(format!("{} other notices", notices.len())) }
+        if notices.iter().any(wanted) {
+            Ok(())
+        } else {
+            Err(format!("{} other notices", notices.len()))
+        }
     })
     .await
 }
