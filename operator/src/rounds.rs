@@ -57,9 +57,8 @@ async fn look_at_queue<C: Cloud, J: Journal>(
     if sleeps && wants_a_pass(&connector, state, depth.backlog(), (ctx.now)()) {
         queue.request(&name);
     }
-    let running = remembered.status.map_or(0, |status| status.tasks.running);
-    if foreign && running > 0 {
-        publish_backlog(ctx, &name, &connector, state, depth.backlog(), running).await;
+    if foreign {
+        publish_backlog(ctx, &name, &connector, state, depth.backlog()).await;
     }
 }
 
@@ -83,13 +82,18 @@ async fn publish_backlog<C: Cloud, J: Journal>(
     connector: &Connector,
     state: &State,
     backlog: u64,
-    running: i32,
 ) {
     let cluster = connector.service.cluster.clone();
     let subject = Subject {
         name: name.clone(),
         uid: state.uid.clone(),
         cluster,
+    };
+    // The count moves between passes, so it is read now: a stale one would scale by the wrong number.
+    let running = match ctx.observer.observe(subject.clone()).await {
+        Ok(observed) if observed.counts.running > 0 => observed.counts.running,
+        Ok(_) => return,
+        Err(error) => return tracing::warn!(connector = %name, %error, "Backlog not published"),
     };
     #[expect(
         clippy::cast_precision_loss,

@@ -11,6 +11,8 @@ use penstock_crds::MAX_DOCUMENT_BYTES;
 use penstock_kafka::{Admin, AdminError, NewTopic, Patience, ReadError, Settings, TopicSummary, read_to_end};
 use tracing::{info, warn};
 
+use crate::reconcile::chain;
+
 /// The topics' prefix unless another is chosen.
 pub const DEFAULT_PREFIX: &str = "penstock";
 /// How long every transition stays in the status topic unless another time is chosen, and how long a tombstone stays in
@@ -184,10 +186,7 @@ pub async fn ensure(kafka: &Settings, topics: &TopicSettings, patience: Patience
         };
         match waits.next() {
             Some(wait) if error.is_transient() => {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "Could not look at the topics yet"
-                );
+                warn!(error = chain(&error), "Could not look at the topics yet");
                 tokio::time::sleep(wait).await;
             }
             _ => return Err(error),

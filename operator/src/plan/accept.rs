@@ -93,10 +93,23 @@ pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judg
             },
         )),
         (Latest::Written(written), last) => {
-            // A tombstone and a new document between two passes begin a new incarnation, which takes over what is left.
-            let last = last.filter(|state| state.uid == written.uid && !state.deleting);
-            Some(judge(name, wanted, written, last))
+            let last = last.map(|state| taken_over(state, written));
+            Some(judge(name, wanted, written, last.as_ref()))
         }
+    }
+}
+
+/// A tombstone and a new document before everything was removed begin a new incarnation, which takes over what the old one
+/// left. It keeps the old one's accepted document until it has one of its own, since that says where the resources are.
+fn taken_over(state: &State, written: &Written) -> State {
+    if state.uid == written.uid && !state.deleting {
+        return state.clone();
+    }
+    State {
+        accepted: state.accepted.clone(),
+        phase: state.phase,
+        profile_generation: state.profile_generation,
+        ..fresh_state(written.uid.clone(), written.generation)
     }
 }
 

@@ -92,9 +92,10 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         tags: tags(connector, &state, &around),
         keep_revisions: KEPT_REVISIONS,
     };
-    let actions = diff(&desired, seen.observed, &rules);
+    let own = without_foreign_tags(seen.observed, &desired);
+    let actions = diff(&desired, &own, &rules);
     remember_create(&mut state, &actions, &rules.token, seen);
-    let differences = differences(&desired, seen.observed);
+    let differences = differences(&desired, &own);
     Plan {
         state,
         desired,
@@ -102,6 +103,17 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         differences,
         held,
     }
+}
+
+/// Tags that others put on our service, as tools that tag a whole account do, are theirs: neither drift nor removed.
+fn without_foreign_tags(observed: &Observed, desired: &Resources) -> Observed {
+    let mut own = observed.clone();
+    if let (Some(current), Some(wanted)) = (&mut own.resources.service, &desired.service) {
+        current
+            .tags
+            .retain(|key, _| key.starts_with("penstock:") || wanted.tags.contains_key(key));
+    }
+    own
 }
 
 fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {

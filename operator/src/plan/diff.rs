@@ -45,9 +45,17 @@ pub fn diff(desired: &Resources, observed: &Observed, rules: &Rules) -> Vec<Acti
     let mut actions = Vec::new();
     match &desired.service {
         Some(service) if !foreign => {
-            if observed.life != ServiceLife::Draining {
-                service_steps(service, observed, rules, &mut actions);
-                scaling_steps(desired.scaling.as_ref(), observed, rules, &mut actions);
+            match observed.life {
+                ServiceLife::Draining => {}
+                // Who pauses or waits for a task must not wait for a change of the service that AWS may refuse.
+                ServiceLife::Active if count_is_urgent(observed, rules) => {
+                    scaling_steps(desired.scaling.as_ref(), observed, rules, &mut actions);
+                    service_steps(service, observed, rules, &mut actions);
+                }
+                ServiceLife::Active | ServiceLife::Absent => {
+                    service_steps(service, observed, rules, &mut actions);
+                    scaling_steps(desired.scaling.as_ref(), observed, rules, &mut actions);
+                }
             }
             alarm_steps(desired, observed, rules, &mut actions);
         }
@@ -57,6 +65,11 @@ pub fn diff(desired: &Resources, observed: &Observed, rules: &Rules) -> Vec<Acti
         cleanup_steps(observed, rules, &mut actions);
     }
     actions
+}
+
+/// Whether tasks have to stop, or the first one has to start.
+fn count_is_urgent(observed: &Observed, rules: &Rules) -> bool {
+    matches!(rules.count, CountRule::Zero(_)) || observed.counts.desired == 0
 }
 
 fn service_steps(service: &Service, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
@@ -136,7 +149,7 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
         _ => {}
     }
     match desired {
-        Some(desired) => target_steps(desired, current, rules, actions),
+        Some(desired) => target_step(desired, observed, rules, actions),
         None if current.is_some() => actions.push(Action::DeregisterScalableTarget),
         None => {}
     }
@@ -145,12 +158,19 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
         CountRule::Fixed(fixed) if exists && count != fixed => actions.push(set(fixed, CountCause::Fixed)),
         _ => {}
     }
+    if let Some(desired) = desired {
+        policy_steps(desired, current, actions);
+    }
 }
 
-fn target_steps(desired: &Scaling, current: Option<&Scaling>, rules: &Rules, actions: &mut Vec<Action>) {
+/// Registers the target when it differs, and also when somebody put the count outside its bounds: AWS moves it back in.
+fn target_step(desired: &Scaling, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
     let bounds = |scaling: &Scaling| (scaling.min, scaling.max, scaling.suspended);
-    if current.map(bounds) != Some(bounds(desired)) {
-        let (min, max, suspended) = bounds(desired);
+    let (min, max, suspended) = bounds(desired);
+    let count = observed.counts.desired;
+    let awake = matches!(rules.count, CountRule::Scaled { .. }) && observed.life == ServiceLife::Active && count != 0;
+    let strays = awake && !(min..=max).contains(&count);
+    if observed.resources.scaling.as_ref().map(bounds) != Some((min, max, suspended)) || strays {
         actions.push(Action::RegisterScalableTarget {
             min,
             max,
@@ -158,6 +178,9 @@ fn target_steps(desired: &Scaling, current: Option<&Scaling>, rules: &Rules, act
             tags: rules.tags.clone(),
         });
     }
+}
+
+fn policy_steps(desired: &Scaling, current: Option<&Scaling>, actions: &mut Vec<Action>) {
     let current = current.map(|current| &current.policies);
     for (name, policy) in &desired.policies {
         if current.and_then(|current| current.get(name)) != Some(policy) {
@@ -200,11 +223,6 @@ fn removal_steps(observed: &Observed, foreign: bool, actions: &mut Vec<Action>) 
     if observed.resources.scaling.is_some() && !foreign {
         actions.push(Action::DeregisterScalableTarget);
     }
-    if !observed.resources.alarms.is_empty() {
-        actions.push(Action::DeleteAlarms {
-            names: observed.resources.alarms.keys().cloned().collect(),
-        });
-    }
     if observed.life == ServiceLife::Active && !foreign {
         if observed.counts.desired != 0 {
             actions.push(Action::SetDesiredCount {
@@ -213,6 +231,12 @@ fn removal_steps(observed: &Observed, foreign: bool, actions: &mut Vec<Action>) 
             });
         }
         actions.push(Action::DeleteService);
+    }
+    // Last, so that a refusal here leaves no task running.
+    if !observed.resources.alarms.is_empty() {
+        actions.push(Action::DeleteAlarms {
+            names: observed.resources.alarms.keys().cloned().collect(),
+        });
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use penstock_crds::{
-    API_VERSION, ActionStatus, Condition, ConditionType, Connector, Health, Name, Phase, ResourceStatus, ScalingStatus,
-    Status, TaskCounts, Truth,
+    API_VERSION, ActionStatus, Condition, ConditionType, Connector, Fault, Health, Name, Phase, ResourceStatus,
+    ScalingStatus, Status, TaskCounts, Truth,
 };
 
 use crate::plan::accept::{Judged, Verdict};
@@ -67,6 +67,10 @@ pub enum Next {
 
 /// How soon a deployment or a drain is looked at again.
 const IN_MOTION: Duration = Duration::from_secs(5);
+/// How soon tasks that start or stop are looked at again, so that the status follows them.
+const TASKS_COMING: Duration = Duration::from_secs(15);
+/// How soon tasks that fail are looked at again: ECS itself waits longer and longer.
+const TASKS_FAILING: Duration = Duration::from_secs(60);
 
 /// Makes the status of a pass.
 pub fn status(outcome: Outcome<'_>) -> Status {
@@ -106,8 +110,21 @@ pub fn status(outcome: Outcome<'_>) -> Status {
             || previous.and_then(|previous| previous.last_failure.clone()),
             |observed| observed.last_failure.clone(),
         ),
-        faults: outcome.judged.faults.iter().map(ToString::to_string).collect(),
+        faults: told_faults(&outcome.judged.faults),
     }
+}
+
+/// The most faults that one status tells; a status has to fit a Kafka record.
+const MOST_FAULTS: usize = 50;
+/// The most characters of one of them.
+const FAULT_CHARACTERS: usize = 1000;
+
+/// Returns the faults in words, few and short enough for a record.
+fn told_faults(faults: &[Fault]) -> Vec<String> {
+    let text = |fault: &Fault| fault.to_string().chars().take(FAULT_CHARACTERS).collect();
+    let more = faults.len().saturating_sub(MOST_FAULTS);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    faults.iter().take(MOST_FAULTS).map(text).chain(rest).collect()
 }
 
 /// Whether nothing of a removed connector is left.
@@ -158,6 +175,12 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
         .any(|one| one.r#type == ConditionType::Progressing && one.status == Truth::True);
     if progressing || !outcome.taken.is_empty() {
         Next::After(IN_MOTION)
+    } else if status.tasks.running != status.tasks.desired || status.tasks.pending > 0 {
+        Next::After(if status.last_failure.is_some() {
+            TASKS_FAILING
+        } else {
+            TASKS_COMING
+        })
     } else {
         Next::Resync
     }

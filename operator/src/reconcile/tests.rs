@@ -280,6 +280,26 @@ async fn a_bad_edit_is_refused_and_the_old_document_still_repaired() {
 }
 
 #[tokio::test]
+async fn a_document_with_more_faults_than_a_record_holds_is_still_told_of() {
+    let world = World::new();
+    let faults = (0..20_000).map(|number| penstock_crds::Fault {
+        path: format!("spec.{}{number}", "x".repeat(500)),
+        value: None,
+        why: "is not a field that exists here".to_owned(),
+        remedy: "remove it".to_owned(),
+    });
+    let refused = Wanted {
+        refused: Some((3, faults.collect())),
+        ..Wanted::default()
+    };
+    world.pass(&refused).await;
+    let status = world.status().expect("a status was written");
+    assert_eq!(status.faults.last().map(String::as_str), Some("and 19950 more"));
+    let bytes = serde_json::to_vec(&status).expect("it serializes").len();
+    assert!(bytes < 256 * 1024, "{bytes} bytes");
+}
+
+#[tokio::test]
 async fn a_profile_that_vanishes_disturbs_nobody() {
     let world = World::new();
     world.cloud.set_queue(busy());

@@ -104,9 +104,17 @@ async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observe
     observed.resources.service = Some(ours);
     observed.deployment = deployment::newest(aws, service).await?;
     if may_have_failed(observed) {
-        observed.last_failure = failure::newest(aws, service).await?;
+        observed.last_failure = told(subject, "failures", failure::newest(aws, service).await);
     }
     Ok(())
+}
+
+/// What only informs people keeps nothing from being repaired when it cannot be read.
+fn told<T>(subject: &Subject, what: &str, read: Result<Option<T>, Error>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(connector = %subject.name, %error, what, "Not read; the status goes without");
+        None
+    })
 }
 
 /// A service that has all its tasks and no deployment in motion has nothing to explain; asking costs two calls.
@@ -142,7 +150,7 @@ async fn add_scaling(
         .extend(policies.iter().map(|(name, (_, arn))| (name.clone(), arn.clone())));
     let policies = policies.into_iter().map(|(name, (policy, _))| (name, policy)).collect();
     observed.resources.scaling = Some(scaling::ours(&target, policies));
-    observed.last_activity = scaling::newest_activity(aws, subject).await?;
+    observed.last_activity = told(subject, "activities", scaling::newest_activity(aws, subject).await);
     Ok(())
 }
 

@@ -359,7 +359,15 @@ async fn removing_leaves_nothing_and_may_be_repeated() {
     world.reach(&wanted, AWAKE).await;
     world.until(is_completed).await;
     let done = world.reach_removed().await;
-    assert_eq!(done[..2], ["DeregisterScalableTarget", "DeleteAlarms"]);
+    assert_eq!(
+        done[..4],
+        [
+            "DeregisterScalableTarget",
+            "UpdateService",
+            "DeleteService",
+            "DeleteAlarms"
+        ]
+    );
     let gone = world.observe().await;
     assert_eq!((gone.resources, gone.life), (Resources::default(), ServiceLife::Absent));
     assert_eq!((gone.revisions.len(), gone.inactive_revisions.len()), (0, 0));

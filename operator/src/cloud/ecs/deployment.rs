@@ -55,7 +55,10 @@ pub(in crate::cloud) async fn newest(aws: &Aws, service: &SdkService) -> Result<
         .into_iter()
         .max_by_key(|brief| brief.created_at.map(|at| (at.secs(), at.subsec_nanos())))
     else {
-        return Ok(None);
+        // The history covers 90 days; what has been quiet for longer is told by the service itself.
+        return Ok(from_service(aws, service)
+            .await?
+            .map(|deployment| placed(deployment, service)));
     };
     let deployment = placed(from_brief(aws, &brief).await?, service);
     let is_over = matches!(

@@ -6,6 +6,9 @@ use super::{Outcome, deploying, is_gone};
 use crate::plan::accept::Verdict;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife};
 
+/// How many faults stand in a condition's message.
+const FAULTS_IN_A_MESSAGE: usize = 3;
+
 struct Judgement(Truth, &'static str, String);
 
 /// Returns all conditions; a condition whose truth did not change keeps the time of its last change.
@@ -153,8 +156,12 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
     }
     let faults = &outcome.judged.faults;
     if !faults.is_empty() {
-        let listed = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        return no("Refused", listed);
+        let more = faults.len().saturating_sub(FAULTS_IN_A_MESSAGE);
+        let rest = (more > 0).then(|| format!("and {more} more, see `faults`"));
+        let told = super::told_faults(&faults[..faults.len() - more])
+            .into_iter()
+            .chain(rest);
+        return no("Refused", told.collect::<Vec<_>>().join("; "));
     }
     if outcome.judged.verdict == Verdict::Orphan {
         return no(
@@ -174,9 +181,18 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
                 .map(|one| one.cause.clone())
                 .unwrap_or_default(),
         ),
+        None if is_draining(outcome) => no("Waiting", "the old service has to drain before a new one can be made"),
         None if !outcome.taken.is_empty() => unknown("Applying", "AWS was changed and will be looked at again"),
         None => yes("InSync", "AWS holds what the document asks"),
     }
+}
+
+fn is_draining(outcome: Outcome<'_>) -> bool {
+    let wanted = outcome.plan.is_some_and(|plan| plan.desired.service.is_some());
+    wanted
+        && outcome
+            .observed
+            .is_some_and(|observed| observed.life == ServiceLife::Draining)
 }
 
 fn name_taken(observed: &Observed) -> String {
@@ -243,15 +259,6 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
     let (Some(wanted), Some(_)) = (&connector.scaling, &observed.resources.scaling) else {
         return no("NoScaling", "");
     };
-    if let Some(samples) = mistrusted_samples(observed) {
-        return yes(
-            "RunningCountUntrusted",
-            format!(
-                "CPUUtilization had {samples} samples a minute for {} running tasks over five minutes; turn Container Insights on for the cluster",
-                observed.counts.running
-            ),
-        );
-    }
     let most = i64::from(wanted.max);
     let at_most = i64::from(observed.counts.desired) >= most;
     let overloaded = wanted
@@ -266,6 +273,15 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
         return yes(
             "AtMaximum",
             format!("all {most} tasks run and the load asks for more; raise scaling.max"),
+        );
+    }
+    if let Some(samples) = mistrusted_samples(observed) {
+        return yes(
+            "RunningCountUntrusted",
+            format!(
+                "CPUUtilization had {samples} samples a minute for {} running tasks over five minutes; turn Container Insights on for the cluster",
+                observed.counts.running
+            ),
         );
     }
     no("WithinBounds", "")
