@@ -363,7 +363,8 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.voice.telemetry.publish(self.counts);
         let receiving = self.receivers.in_flight() > 0 || self.receivers.held_back_until().is_some();
         let sending = self.counts.in_flight > 0;
-        let settling = self.settle_calls > 0 || !self.deletes.is_empty() || !self.returns.is_empty();
+        // Extensions are no such work: they go on for as long as something is held.
+        let settling = self.counts.deletes_pending > 0 || !self.returns.is_empty();
         let work = [
             (Part::Receive, receiving),
             (Part::Send, sending),

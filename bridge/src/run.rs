@@ -143,11 +143,12 @@ async fn check(config: &Config, queue: &SqsQueue) -> Result<Facts, ExitStatus> {
             None => Ok(None),
         }
     };
-    let (queue, topic_limit, dead_letter_limit) = tokio::join!(check_queue(config, queue), topic, dead_letters);
+    // The first fault ends the start, though the other side may still be waited for.
+    let (queue, topic_limit, dead_letter_limit) = tokio::try_join!(check_queue(config, queue), topic, dead_letters)?;
     Ok(Facts {
-        queue: queue?,
-        topic_limit: topic_limit?,
-        dead_letter_limit: dead_letter_limit?,
+        queue,
+        topic_limit,
+        dead_letter_limit,
     })
 }
 

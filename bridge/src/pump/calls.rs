@@ -172,8 +172,10 @@ impl<S: Source, K: Sink> Pump<S, K> {
     ) {
         let answers = match result {
             Ok(answers) if answers.len() == entries.len() => {
-                self.settling.worked(now);
-                self.settle_waits.reset();
+                if !matches!(purpose, Purpose::Extend(_)) {
+                    self.settling.worked(now);
+                    self.settle_waits.reset();
+                }
                 answers
             }
             Ok(_) => vec![Settled::Failed("the answer does not name this message".to_owned()); entries.len()],
@@ -187,7 +189,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
             .settle_waits
             .next_after(answers.iter().any(|answer| matches!(answer, Settled::Failed(_))));
         for (place, ((id, receipt), answer)) in entries.into_iter().zip(answers).enumerate() {
-            if !matches!(answer, Settled::Failed(_)) {
+            // Extensions that work are no progress of deletes that do not.
+            let settles = !matches!(purpose, Purpose::Extend(_));
+            if settles && !matches!(answer, Settled::Failed(_)) {
                 self.voice.health.progressed(Part::Settle, now);
             }
             match purpose {

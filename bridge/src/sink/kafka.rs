@@ -135,7 +135,8 @@ impl Sink for KafkaSink {
     fn abandon(&self) {
         for lane in [&self.together, &self.alone] {
             if let Some((producer, _)) = &*lane.built() {
-                producer.purge(PurgeConfig::default().queue().inflight());
+                // Not waited for: the threads that purge may hang in a name lookup, just when Kafka is gone.
+                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
             }
         }
     }
