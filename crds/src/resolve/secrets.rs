@@ -40,7 +40,8 @@ pub(super) fn check_reference(
         };
         faults.missing_for(
             &format!("{path}.secret"),
-            format_args!("for `spec.secrets` has no `{}` ({known})", reference.secret),
+            // The name is not repeated: somebody may have put the secret itself there.
+            format_args!("for `spec.secrets` has no such name ({known})"),
             "add the secret's ARN under that name to `spec.secrets` of the connector or its profile",
         );
     }
