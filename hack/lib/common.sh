@@ -17,6 +17,21 @@ fail() {
 # need COMMAND PACKAGE: says how to get what is missing.
 need() { command -v "$1" >/dev/null || fail "$1 is missing. Install: $2"; }
 
+# Says at once what a build needs and this machine lacks.
+need_build_tools() {
+  local packages="apt-get install gcc g++ make pkg-config libssl-dev zlib1g-dev util-linux" tool
+  need cargo "the Rust toolchain, with rustup"
+  for tool in cc c++ make pkg-config setpriv; do need "$tool" "$packages"; done
+  pkg-config --exists openssl || fail "OpenSSL's headers are missing. Install: $packages"
+  [[ -e /usr/include/zlib.h ]] || pkg-config --exists zlib || fail "zlib's headers are missing. Install: $packages"
+}
+
+# Says at once what a broker needs and this machine lacks.
+need_java() {
+  need java "apt-get install default-jre-headless"
+  need mvn "apt-get install maven"
+}
+
 # bounded SECONDS COMMAND...: runs it for no longer than that, and ends it with everything it started when the script is interrupted.
 bounded() {
   local seconds=$1 status=0
