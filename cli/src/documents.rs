@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use penstock_crds::{
-    ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Name, ProfileSpec, check_profile,
-    merge, parse_value, resolve,
+    ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Name, ProfileSpec,
+    check_connector, check_profile, merge, parse_value, resolve,
 };
 use serde::Serialize;
 
@@ -178,7 +178,12 @@ impl Bundle {
         if let Some(name) = named
             && profile.is_none()
         {
-            return vec![draft.finding(&missing_profile(name, elsewhere))];
+            let alone = check_connector(&connector.metadata.name, &connector.metadata.labels, &connector.spec);
+            let mut faults = alone;
+            if !self.has_misshapen_profile(name) {
+                faults.insert(0, missing_profile(name, elsewhere));
+            }
+            return faults.iter().map(|fault| draft.finding(fault)).collect();
         }
         let merged = merge(&connector.spec, profile);
         let resolved = resolve(&connector.metadata.name, &connector.metadata.labels, &merged);
@@ -192,6 +197,14 @@ impl Bundle {
             _ => draft.finding(fault),
         };
         faults.iter().map(at).collect()
+    }
+
+    /// Whether the files have the profile, with faults of its own that are told already.
+    fn has_misshapen_profile(&self, name: &str) -> bool {
+        let key = format!("Profile/{name}");
+        self.findings
+            .iter()
+            .any(|finding| finding.document.as_deref() == Some(key.as_str()))
     }
 
     fn profile(&self, name: &str) -> Option<(&Draft, &ProfileSpec)> {
@@ -374,9 +387,14 @@ mod tests {
         let twice = format!("{ORDERS}---\n{bad}");
         let bundle = judged(&[("two.yaml", &twice), ("profile.yaml", PROFILE)], Elsewhere::Nowhere);
         let found = found(&bundle);
-        assert_eq!(found.len(), 1, "{found:?}");
+        // A fault of shape hides no fault of meaning.
+        assert_eq!(found.len(), 2, "{found:?}");
         assert!(
             found[0].starts_with("two.yaml:52:7: Connector/orders: spec.source.sqs.waitTime: 10 "),
+            "{found:?}"
+        );
+        assert!(
+            found[1].starts_with("two.yaml:61:5: Connector/orders: spec.scaling.max: 6000000 "),
             "{found:?}"
         );
         let bad = ORDERS.replace("max: 6", "max: 6000000");

@@ -8,11 +8,16 @@ mod complaint;
 mod json;
 mod shape;
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::fault::MISSING;
-use crate::{API_VERSION, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Metadata, Name};
+use crate::{
+    API_VERSION, ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Metadata, Name,
+    check_connector, check_profile,
+};
 
 const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 
@@ -73,9 +78,9 @@ fn judge(tree: Value, key: Option<&DocumentKey>, mut faults: Vec<Fault>) -> Resu
     check_labels(kind, metadata.as_ref(), &mut faults);
     let spec = fields.remove("spec");
     let document = kind.and_then(|kind| match kind {
-        Kind::Profile => envelope(kind, metadata, spec, &mut faults).map(Document::Profile),
-        Kind::Connector => envelope(kind, metadata, spec, &mut faults).map(Document::Connector),
-        Kind::TargetState => envelope(kind, metadata, spec, &mut faults).map(Document::TargetState),
+        Kind::Profile => envelope(kind, metadata, spec, &mut faults, check_profile).map(Document::Profile),
+        Kind::Connector => envelope(kind, metadata, spec, &mut faults, meaning).map(Document::Connector),
+        Kind::TargetState => envelope(kind, metadata, spec, &mut faults, |_| Vec::new()).map(Document::TargetState),
     });
     match document {
         Some(document) if faults.is_empty() => Ok(document),
@@ -165,13 +170,31 @@ fn check_labels(kind: Option<Kind>, metadata: Option<&Metadata>, faults: &mut Ve
     }
 }
 
+/// What is wrong with the values of a connector of which some fields could not be read.
+fn meaning(spec: &ConnectorSpec) -> Vec<Fault> {
+    let name = Name::try_from("connector".to_owned()).expect("the text is a name");
+    check_connector(&name, &BTreeMap::new(), spec)
+}
+
+/// A document of the wrong shape is refused here, so the faults of meaning in what could be read are told along: nobody
+/// should mend the one to learn of the other. In a document of the right shape they are judged with its profile.
 fn envelope<Spec: DeserializeOwned>(
     kind: Kind,
     metadata: Option<Metadata>,
     spec: Option<Value>,
     faults: &mut Vec<Fault>,
+    meaning: impl Fn(&Spec) -> Vec<Fault>,
 ) -> Option<Box<Envelope<Spec>>> {
-    let spec = shape::read(spec, "spec", faults);
+    let spec = shape::read_rest(spec, "spec", faults);
+    if let Some(spec) = spec.as_ref().filter(|_| !faults.is_empty()) {
+        // What could not be read was replaced by something of the right type, of which nothing is to be told.
+        let beside = |path: &str, earlier: &str| !is_within(path, earlier) && !is_within(earlier, path);
+        let told: Vec<_> = meaning(spec)
+            .into_iter()
+            .filter(|fault| faults.iter().all(|earlier| beside(&fault.path, &earlier.path)))
+            .collect();
+        faults.extend(told);
+    }
     let (metadata, spec) = metadata.zip(spec)?;
     Some(Box::new(Envelope {
         api_version: API_VERSION.to_owned(),
@@ -179,6 +202,12 @@ fn envelope<Spec: DeserializeOwned>(
         metadata,
         spec,
     }))
+}
+
+/// Whether `path` is `parent` or stands below it.
+fn is_within(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 #[cfg(test)]

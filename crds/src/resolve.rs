@@ -8,6 +8,7 @@ mod arn;
 mod faults;
 mod kafka;
 mod labels;
+mod part;
 mod queue_url;
 mod scaling;
 mod secrets;
@@ -19,6 +20,7 @@ mod task;
 use std::collections::BTreeMap;
 
 use self::faults::Faults;
+pub(crate) use self::part::faults_of_part;
 use crate::{BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, Name, ProfileSpec, merge};
 
 /// The most bytes that a bridge's configuration may have, half of what ECS allows a task definition.
@@ -51,13 +53,20 @@ pub fn resolve_bridge(name: &Name, spec: &ConnectorSpec) -> Result<BridgeConfig,
     })
 }
 
-/// Returns what is wrong with a profile whatever connector uses it. What is absent is no fault: a connector may bring it.
+/// Returns what is wrong with a profile whatever connector uses it. What is absent, or wrong only beside a default, is no
+/// fault: a connector may bring the rest.
 pub fn check_profile(profile: &ProfileSpec) -> Vec<Fault> {
     let name = Name::try_from("profile".to_owned()).expect("the text is a name");
-    let merged = merge(&ConnectorSpec::default(), Some(profile));
-    let mut faults = resolve(&name, &BTreeMap::new(), &merged).err().unwrap_or_default();
-    faults.retain(|fault| !fault.is_absence());
-    faults
+    faults_of_part(
+        &name,
+        &BTreeMap::new(),
+        &merge(&ConnectorSpec::default(), Some(profile)),
+    )
+}
+
+/// Returns what is wrong with a connector whatever its profile says, for one whose profile is not there.
+pub fn check_connector(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec) -> Vec<Fault> {
+    faults_of_part(name, labels, spec)
 }
 
 fn connector(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec, faults: &mut Faults) -> Connector {

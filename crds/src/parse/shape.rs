@@ -15,6 +15,12 @@ const MOST_FAULTS: usize = 200;
 
 /// Reads `tree`, which stands at `root`; returns nothing when it has any fault.
 pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults: &mut Vec<Fault>) -> Option<T> {
+    let before = faults.len();
+    read_rest(tree, root, faults).filter(|_| faults.len() == before)
+}
+
+/// Reads `tree`, which stands at `root`, without what is at fault in it; returns nothing when nothing sound is left.
+pub(super) fn read_rest<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let Some(mut tree) = tree else {
         faults.push(Fault::without_value(root, MISSING, format!("add the section `{root}`")));
         return None;
@@ -30,7 +36,7 @@ pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults:
     });
     for _ in 0..MOST_FAULTS {
         let error = match serde_path_to_error::deserialize::<_, T>(&tree) {
-            Ok(value) => return reported.is_empty().then_some(value),
+            Ok(value) => return Some(value),
             Err(error) => error,
         };
         let mut steps = steps(error.path());

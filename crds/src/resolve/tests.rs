@@ -280,8 +280,10 @@ fn a_bridge_by_hand_needs_nothing_of_ecs() {
 #[test]
 fn a_profile_is_judged_by_what_it_says_and_not_by_what_it_leaves_out() {
     assert_eq!(check_profile(&ProfileSpec::default()), []);
-    let profile: ProfileSpec =
-        serde_json::from_value(json!({ "task": { "cpu": 300 }, "service": { "cluster": "a/b" } })).unwrap();
+    let profile: ProfileSpec = serde_json::from_value(
+        json!({ "task": { "cpu": 300 }, "service": { "cluster": "a/b", "launchType": "FARGATE" } }),
+    )
+    .unwrap();
     let paths: Vec<String> = check_profile(&profile).into_iter().map(|fault| fault.path).collect();
     assert_eq!(paths, ["spec.service.cluster", "spec.task.cpu"]);
 }

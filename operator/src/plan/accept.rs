@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use penstock_crds::{
     Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Handled, Name, Phase, ProfileSpec, State,
-    TargetMode, TargetStateSpec, merge, resolve, spec_hash,
+    TargetMode, TargetStateSpec, check_connector, merge, resolve, spec_hash,
 };
 
 /// What the spec topic says of one connector, read to its end.
@@ -211,7 +211,11 @@ fn candidate(name: &Name, wanted: &Wanted, written: &Written) -> Result<(Accepte
         None => None,
         Some(profile) => match &wanted.profile {
             Some((_, spec)) => Some(spec),
-            None => return Err(vec![missing_profile(profile)]),
+            None => {
+                let mut faults = vec![missing_profile(profile)];
+                faults.extend(check_connector(name, &document.metadata.labels, &document.spec));
+                return Err(faults);
+            }
         },
     };
     let spec = merge(&document.spec, profile);

@@ -2,7 +2,6 @@
 //! today's plans over; review what it changes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use penstock_crds::{ConnectorSpec, Document, ProfileSpec, parse_value};
@@ -14,9 +13,14 @@ use super::resources::{Observed, QueueDepth};
 use crate::cloud::fake::{after, nothing, settle};
 
 fn example(name: &str) -> Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../manifests/examples/{name}.yaml"));
-    let text = std::fs::read_to_string(&path).expect("the example is there");
-    serde_saphyr::from_str(&text).expect("the example is YAML")
+    let text = match name {
+        "profile" => include_str!("../../../manifests/examples/profile.yaml"),
+        "orders" => include_str!("../../../manifests/examples/orders.yaml"),
+        "orders-fifo" => include_str!("../../../manifests/examples/orders-fifo.yaml"),
+        "cross-account" => include_str!("../../../manifests/examples/cross-account.yaml"),
+        other => panic!("there is no example {other}"),
+    };
+    serde_saphyr::from_str(text).expect("the example is YAML")
 }
 
 fn profile() -> ProfileSpec {

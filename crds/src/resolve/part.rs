@@ -1,0 +1,111 @@
+//! What is wrong with a part of a connector, whatever the rest says: a profile alone, a connector whose profile is not
+//! there, a document of which some fields could not be read.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::resolve;
+use crate::{BacklogTarget, ConnectorSpec, Duration, Fault, LaunchType, Name};
+
+/// Returns the faults of values that stand in `spec` and would be wrong beside any others. What is absent is no fault, and
+/// neither is what only a default, or a choice that is still open, makes wrong.
+pub(crate) fn faults_of_part(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec) -> Vec<Fault> {
+    let strict = resolve(name, labels, spec).err().unwrap_or_default();
+    let lenient = resolve(name, labels, &with_open_choices(spec))
+        .err()
+        .unwrap_or_default();
+    let tree = serde_json::json!({ "spec": spec, "metadata": { "labels": labels } });
+    let stands = |fault: &Fault| {
+        tree.pointer(&pointer(&fault.path))
+            .is_some_and(|value| value != &Value::Null)
+    };
+    let open = spec.kafka.as_ref().is_none_or(|kafka| kafka.security.is_none());
+    strict
+        .into_iter()
+        .filter(|fault| !fault.is_absence() && stands(fault) && lenient.contains(fault))
+        // Which ports are right is the security's to say.
+        .filter(|fault| !(open && fault.path.starts_with("spec.kafka.bootstrapServers")))
+        .collect()
+}
+
+/// Returns the spec with the most permissive choice wherever it makes none.
+fn with_open_choices(spec: &ConnectorSpec) -> ConnectorSpec {
+    let mut spec = spec.clone();
+    let service = spec.service.get_or_insert_default();
+    if service.capacity_providers.is_none() {
+        service.launch_type.get_or_insert(LaunchType::Ec2);
+    }
+    let task = spec.task.get_or_insert_default();
+    if let Some(drain) = task.drain_timeout {
+        task.stop_timeout
+            .get_or_insert(Duration::from_secs(drain.as_secs() + 5));
+    }
+    let scaling = spec.scaling.get_or_insert_default();
+    scaling.max.get_or_insert(scaling.min.unwrap_or(1).max(1));
+    scaling.backlog.get_or_insert(BacklogTarget::PerTask { per_task: 1 });
+    if let Some(alarms) = &mut spec.alarms {
+        let all = [
+            &mut alarms.high_cpu_usage_and_max_scaled_out,
+            &mut alarms.high_ram_usage_and_max_scaled_out,
+            &mut alarms.backlog_high_and_max_scaled_out,
+            &mut alarms.oldest_message_age,
+        ];
+        for alarm in all.into_iter().flatten() {
+            if let Some(datapoints) = alarm.datapoints_to_alarm {
+                alarm.evaluation_periods.get_or_insert(datapoints);
+            }
+        }
+    }
+    spec
+}
+
+/// Returns a fault's path as a JSON pointer: `spec.service.subnets[1]` is `/spec/service/subnets/1`.
+fn pointer(path: &str) -> String {
+    let steps = path.split(['.', '[']).map(|step| step.trim_end_matches(']'));
+    steps.fold(String::new(), |pointer, step| pointer + "/" + step)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(spec: Value) -> Vec<String> {
+        let spec = serde_json::from_value(spec).expect("the test's spec is of the right shape");
+        let name = "orders".parse().expect("a sound name");
+        let found = faults_of_part(&name, &BTreeMap::new(), &spec);
+        found.into_iter().map(|fault| fault.path).collect()
+    }
+
+    #[test]
+    fn what_the_other_half_may_make_right_is_no_fault() {
+        for part in [
+            json!({"task": {"cpu": 1024}}),
+            json!({"task": {"stopTimeout": "300s"}}),
+            json!({"task": {"drainTimeout": "60s"}}),
+            json!({"service": {"placement": {"strategies": [{"type": "random"}]}}}),
+            json!({"alarms": {"oldestMessageAge": {"datapointsToAlarm": 20}}}),
+            json!({"kafka": {"bootstrapServers": ["b-1.x.kafka.us-east-1.amazonaws.com:9096"]}}),
+            json!({"scaling": {"min": 3}}),
+        ] {
+            assert_eq!(faults(part.clone()), Vec::<String>::new(), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_beside_anything_is_told() {
+        for (part, path) in [
+            (
+                json!({"source": {"sqs": {"maxMessages": 11}}}),
+                "spec.source.sqs.maxMessages",
+            ),
+            (json!({"sink": {"kafka": {"topic": "a b"}}}), "spec.sink.kafka.topic"),
+            (json!({"service": {"subnets": ["nonsense"]}}), "spec.service.subnets[0]"),
+            (json!({"scaling": {"min": 5, "max": 2}}), "spec.scaling.min"),
+        ] {
+            assert_eq!(faults(part.clone()), [path], "{part}");
+        }
+    }
+}
