@@ -79,7 +79,6 @@ impl Error {
         Failure {
             message: chain(self),
             reason,
-            terminal: matches!(source, Some(cloud::Error::Refuse { .. } | cloud::Error::Deny { .. })),
             waiting: matches!(source, Some(cloud::Error::Wait { .. })),
         }
     }

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use penstock_crds::{
     Connector, CreatePending, Difference, Handled, Phase, RolledBack, State, TargetMode, TargetStateSpec,
 };
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::plan::accept::{Judged, Verdict, is_new};
@@ -13,9 +12,7 @@ use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
 use crate::plan::difference::differences;
 use crate::plan::phase;
-use crate::plan::resources::{
-    DeploymentProgress, Observed, QueueDepth, Resources, Revision, ServiceLife, TAG_CONNECTOR, TAG_OPERATOR, TAG_UID,
-};
+use crate::plan::resources::{DeploymentProgress, Observed, QueueDepth, Resources, Revision, ServiceLife};
 
 /// How many task definitions stay registered beside the one in use, for a look back.
 const KEPT_REVISIONS: usize = 3;
@@ -82,7 +79,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         now: seen.now,
     };
     (state.phase, state.idle_since) = phase::next(inputs);
-    let around = surroundings(seen);
+    let around = Surroundings::of(seen.operator, seen.observed);
     let mut desired = desired(connector, state.phase, &state, seen.target, &around);
     let held = remember_rollback(&mut state, &mut desired, seen);
     remember_requests(&mut state, seen.target);
@@ -142,15 +139,6 @@ fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {
 /// Whether nothing of a removed connector is left.
 pub fn is_gone(plan: &Plan, observed: &Observed) -> bool {
     plan.actions.is_empty() && observed.life == ServiceLife::Absent
-}
-
-fn surroundings(seen: Seen<'_>) -> Surroundings {
-    Surroundings {
-        operator: seen.operator.to_owned(),
-        account: seen.observed.account.clone(),
-        region: seen.observed.region.clone(),
-        container_insights: seen.observed.container_insights,
-    }
 }
 
 fn count_rule(connector: &Connector, phase: Phase, queue: Option<QueueDepth>) -> CountRule {
@@ -222,11 +210,7 @@ fn failed_deployment(state: &State, wanted: &str, seen: Seen<'_>) -> Option<Roll
 
 /// Returns a short name for what a revision holds.
 pub fn fingerprint(revision: &Revision) -> String {
-    hash(revision)
-}
-
-fn hash(value: &impl Serialize) -> String {
-    let text = serde_json::to_vec(value).unwrap_or_default();
+    let text = serde_json::to_vec(revision).unwrap_or_default();
     Sha256::digest(text)
         .iter()
         .take(8)
@@ -267,12 +251,4 @@ fn remember_create(state: &mut State, actions: &[Action], token: &str, seen: See
     } else if seen.observed.life == ServiceLife::Active {
         state.create_pending = None;
     }
-}
-
-/// Returns the tags that say whose a resource is, for resources of a connector that is no longer known in full.
-pub fn ownership(operator: &str, connector: &str, uid: &str) -> std::collections::BTreeMap<String, String> {
-    [(TAG_OPERATOR, operator), (TAG_CONNECTOR, connector), (TAG_UID, uid)]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use penstock_crds::{Connector, Phase, State, TargetStateSpec};
 
 use crate::plan::resources::{
-    Capacity, Resources, Revision, Service, TAG_CONNECTOR, TAG_GENERATION, TAG_OPERATOR, TAG_SPEC_HASH, TAG_UID,
+    Capacity, Observed, Resources, Revision, Service, TAG_CONNECTOR, TAG_GENERATION, TAG_OPERATOR, TAG_SPEC_HASH,
+    TAG_UID,
 };
 
 mod alarms;
@@ -25,6 +26,18 @@ pub struct Surroundings {
     pub region: String,
     /// Whether the cluster has Container Insights.
     pub container_insights: bool,
+}
+
+impl Surroundings {
+    /// Returns what was seen around a connector by the operator of that name.
+    pub fn of(operator: &str, observed: &Observed) -> Self {
+        Self {
+            operator: operator.to_owned(),
+            account: observed.account.clone(),
+            region: observed.region.clone(),
+            container_insights: observed.container_insights,
+        }
+    }
 }
 
 /// Returns what AWS should hold for the connector in this phase.
@@ -73,16 +86,12 @@ fn service(connector: &Connector, state: &State, target: Option<&TargetStateSpec
             placement_constraints: task::placement_constraints(&wanted.placement),
             placement_strategies: task::placement_strategies(&wanted.placement),
         },
-        minimum_healthy_percent: percent(wanted.minimum_healthy_percent),
-        maximum_percent: percent(wanted.maximum_percent),
+        minimum_healthy_percent: scaling::int(wanted.minimum_healthy_percent),
+        maximum_percent: scaling::int(wanted.maximum_percent),
         breaker: true,
         propagate_tags: true,
         tags: tags(connector, state, around),
     }
-}
-
-fn percent(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
 }
 
 fn capacity(capacity: &penstock_crds::Capacity) -> Capacity {
@@ -91,7 +100,7 @@ fn capacity(capacity: &penstock_crds::Capacity) -> Capacity {
         penstock_crds::Capacity::Providers(providers) => {
             let mut providers: Vec<_> = providers
                 .iter()
-                .map(|one| (one.name.clone(), percent(one.base), percent(one.weight)))
+                .map(|one| (one.name.clone(), scaling::int(one.base), scaling::int(one.weight)))
                 .collect();
             providers.sort();
             Capacity::Providers(providers)

@@ -10,7 +10,7 @@ use penstock_crds::{
 
 use crate::plan::accept::{Judged, Verdict};
 use crate::plan::decide::Plan;
-use crate::plan::desired::{is_foreign_queue, uses_container_insights};
+use crate::plan::desired::{Surroundings, is_foreign_queue, uses_container_insights};
 use crate::plan::diff::FOREIGN_SERVICE;
 use crate::plan::resources::{DeploymentProgress, Observed, QueueDepth, ServiceLife, service_name};
 
@@ -46,8 +46,6 @@ pub struct Failure {
     pub message: String,
     /// What kind of failure, one CamelCase word.
     pub reason: &'static str,
-    /// Whether the same call will fail again until somebody changes something.
-    pub terminal: bool,
     /// Whether it is only a matter of waiting, no fault.
     pub waiting: bool,
 }
@@ -273,12 +271,7 @@ fn task_counts(observed: &Observed) -> TaskCounts {
 
 fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
     let scaling = observed.resources.scaling.as_ref()?;
-    let around = crate::plan::desired::Surroundings {
-        operator: String::new(),
-        account: observed.account.clone(),
-        region: observed.region.clone(),
-        container_insights: observed.container_insights,
-    };
+    let around = Surroundings::of("", observed);
     let source = |connector: &Connector| {
         if is_foreign_queue(connector, &around) {
             "operator"
