@@ -163,6 +163,7 @@ impl Config {
             max_bytes: args.max_buffer_bytes,
             largest_message: 1 << 20,
             ordered: source.is_fifo(),
+            remember: Duration::ZERO,
             max_retries: bridge.errors.max_retries,
             backoff: bridge.errors.backoff.to_std(),
             dead_letters: bridge.errors.dead_letter_topic.is_some(),

@@ -53,6 +53,8 @@ struct Watch {
     turned: Instant,
     /// By part, since when it has had work without getting anything done; nothing while it has none.
     waiting: [Option<Instant>; 3],
+    /// By part, when it was last begun anew.
+    restarted: [Option<Instant>; 3],
 }
 
 /// What `/healthz` says.
@@ -91,6 +93,7 @@ impl Health {
                 phase: Phase::Starting,
                 turned: now,
                 waiting: [None; 3],
+                restarted: [None; 3],
             }),
         }
     }
@@ -102,14 +105,27 @@ impl Health {
         watch.turned = now;
     }
 
-    /// Notes that the pump's loop turned, and for each part whether it has work.
-    pub fn turned(&self, now: Instant, has_work: [(Part, bool); 3]) {
+    /// Notes that the pump's loop turned, and for each part whether it has work. Returns the parts that are stalled and
+    /// have not been begun anew for as long as it takes to be called so; the caller does that now.
+    pub fn turned(&self, now: Instant, has_work: [(Part, bool); 3]) -> Vec<Part> {
         let mut watch = self.watch();
         watch.turned = now;
+        let mut stalled = Vec::new();
         for (part, work) in has_work {
             let waiting = &mut watch.waiting[part as usize];
             *waiting = if work { waiting.or(Some(now)) } else { None };
+            let Some(since) = *waiting else {
+                watch.restarted[part as usize] = None;
+                continue;
+            };
+            let restarted = &mut watch.restarted[part as usize];
+            let last = restarted.map_or(since, |restarted| restarted.max(since));
+            if now.saturating_duration_since(last) > STALLED_AFTER {
+                *restarted = Some(now);
+                stalled.push(part);
+            }
         }
+        stalled
     }
 
     /// Notes that a part got something done.
@@ -220,6 +236,21 @@ mod tests {
         health.turned(later - Duration::from_secs(1), work(false, false, false));
         health.turned(later, work(false, true, false));
         assert!(health.report(later).healthy, "its work began just now");
+    }
+
+    #[tokio::test]
+    async fn a_stalled_part_is_begun_anew_once_a_minute_until_it_gets_something_done() {
+        let (health, start) = running();
+        let minute = STALLED_AFTER + Duration::from_secs(1);
+        assert_eq!(health.turned(start, work(true, false, false)), []);
+        assert_eq!(health.turned(start + minute, work(true, false, false)), [Part::Receive]);
+        assert_eq!(health.turned(start + minute * 3 / 2, work(true, false, false)), []);
+        assert_eq!(
+            health.turned(start + minute * 2, work(true, false, false)),
+            [Part::Receive]
+        );
+        health.progressed(Part::Receive, start + minute * 2);
+        assert_eq!(health.turned(start + minute * 5 / 2, work(true, false, false)), []);
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod groups;
 mod leases;
 mod outcome;
 mod receivers;
+mod recent;
 mod settling;
 mod slots;
 
@@ -35,17 +36,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{Health, Part, Phase};
+use crate::sink::outcomes::Deliveries;
 use crate::sink::{Delivery, Refusal, Route, Sink};
-use crate::source::Source;
+use crate::source::{Ask, Source};
 use crate::telemetry::{Counts, Outage, Seldom, Telemetry};
-use backoff::Series;
 use calls::Event;
 use groups::Groups;
 use receivers::Receivers;
+use recent::Recent;
 use slots::{SlotId, Slots, State};
-
-/// How many outcomes are taken in at one turn of the loop.
-const OUTCOMES_PER_TURN: usize = 256;
 
 /// How a pump is to work, checked and complete.
 #[derive(Debug, Clone)]
@@ -66,6 +65,8 @@ pub struct Settings {
     pub largest_message: usize,
     /// Whether the source keeps the order within groups, and so must the pump.
     pub ordered: bool,
+    /// How long a stored message is remembered, so that it is not stored again when the source hands it out again.
+    pub remember: Duration,
     /// Tries after the first for a message that fails for its own content.
     pub max_retries: u32,
     /// The wait before the first such retry.
@@ -103,13 +104,17 @@ pub struct Pump<S, K> {
     settings: Settings,
     source: Arc<S>,
     sink: Arc<K>,
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: Deliveries,
     voice: Voice,
     counts: Counts,
     slots: Slots,
     groups: Groups,
+    recent: Recent,
     receivers: Receivers,
     calls: JoinSet<Event>,
+    /// Receive calls ask here for room for a large reply; each of them once.
+    asks: mpsc::Sender<Ask>,
+    asked: mpsc::Receiver<Ask>,
     /// Ends the receive calls that are still open late in a stop.
     cut_off: CancellationToken,
     /// What may be sent, in order.
@@ -119,7 +124,7 @@ pub struct Pump<S, K> {
     /// What is to be given back.
     returns: VecDeque<SlotId>,
     settle_calls: usize,
-    settle_waits: Series,
+    extend_calls: usize,
     next_scan: Instant,
     drain: Option<Drain>,
     receiving: Outage,
@@ -142,15 +147,11 @@ struct Drain {
 
 impl<S: Source, K: Sink> Pump<S, K> {
     /// Makes a pump; `deliveries` is where `sink` reports.
-    pub fn new(
-        settings: Settings,
-        source: S,
-        sink: Arc<K>,
-        deliveries: mpsc::Receiver<Delivery>,
-        voice: Voice,
-    ) -> Self {
+    pub fn new(settings: Settings, source: S, sink: Arc<K>, deliveries: Deliveries, voice: Voice) -> Self {
         let receivers = Receivers::new(settings.receivers, settings.per_call, settings.largest_message);
+        let (asks, asked) = mpsc::channel(settings.receivers.max(1) as usize);
         Self {
+            recent: Recent::new(settings.remember),
             settings,
             source: Arc::new(source),
             sink,
@@ -161,12 +162,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
             groups: Groups::default(),
             receivers,
             calls: JoinSet::new(),
+            asks,
+            asked,
             cut_off: CancellationToken::new(),
             ready: VecDeque::new(),
             deletes: VecDeque::new(),
             returns: VecDeque::new(),
             settle_calls: 0,
-            settle_waits: Series::new(Duration::from_millis(200), Duration::from_secs(5)),
+            extend_calls: 0,
             next_scan: Instant::now(),
             drain: None,
             receiving: Outage::new("Receiving from the queue"),
@@ -180,7 +183,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
     /// Moves messages until `shutdown`, then hands over what is held.
     pub async fn run(mut self, shutdown: CancellationToken) -> Ending {
         self.voice.health.enter(Phase::Running, Instant::now());
-        let mut outcomes = Vec::with_capacity(OUTCOMES_PER_TURN);
+        let mut outcomes = Vec::new();
         loop {
             let now = Instant::now();
             let wake = self.turn(now);
@@ -189,12 +192,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
             }
             tokio::select! {
                 () = shutdown.cancelled(), if self.drain.is_none() => self.begin_drain(Instant::now()),
-                taken = self.deliveries.recv_many(&mut outcomes, OUTCOMES_PER_TURN) => {
-                    if taken == 0 {
-                        tracing::error!("The sink closed its outcomes; the bridge cannot go on");
-                        return Ending::Broken;
-                    }
+                () = self.deliveries.wait() => {
                     let now = Instant::now();
+                    self.deliveries.take(&mut outcomes);
                     outcomes.drain(..).for_each(|outcome| self.delivered(outcome, now));
                 }
                 Some(event) = self.calls.join_next(), if !self.calls.is_empty() => match event {
@@ -205,6 +205,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
                         return Ending::Broken;
                     }
                 },
+                Some(ask) = self.asked.recv() => self.receivers.ask(ask, Instant::now()),
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
@@ -218,7 +219,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
             self.scan_leases(now);
         }
         self.open_receives(now);
-        self.send_ready();
+        self.send_ready(now);
         let settle_due = self.settle(now);
         self.tell(now);
         let drain = self.drain.map(|drain| {
@@ -241,21 +242,18 @@ impl<S: Source, K: Sink> Pump<S, K> {
     }
 
     fn open_receives(&mut self, now: Instant) {
-        if self.drain.is_some() {
-            return;
-        }
-        loop {
-            let free_messages = self.settings.max_messages.saturating_sub(self.slots.len());
-            let free_bytes = self.settings.max_bytes.saturating_sub(self.slots.bytes());
-            match self.receivers.open(now, free_messages, free_bytes, self.slots.len()) {
-                Some(reservation) => self.call_receive(reservation),
-                None => return,
-            }
+        let free_messages = self.settings.max_messages.saturating_sub(self.slots.len());
+        let free_bytes = self.settings.max_bytes.saturating_sub(self.slots.bytes());
+        self.receivers.let_in(free_bytes, self.slots.len());
+        while self.drain.is_none()
+            && let Some(opened) = self.receivers.open(now, free_messages, free_bytes, self.slots.len())
+        {
+            self.call_receive(opened);
         }
     }
 
     /// Hands the sink what may be sent, until it is full.
-    fn send_ready(&mut self) {
+    fn send_ready(&mut self, now: Instant) {
         while let Some(id) = self.ready.pop_front() {
             let Some(slot) = self.slots.get(id).filter(|slot| slot.state == State::Waiting) else {
                 continue;
@@ -266,20 +264,18 @@ impl<S: Source, K: Sink> Pump<S, K> {
                 None => Route::Together,
             };
             match self.sink.send(id.ticket(), &slot.message, route) {
-                Ok(()) => self.set_state(id, State::Sending),
+                Ok(()) => self.slots.set_state(id, State::Sending),
                 Err(Refusal::Full) => {
                     self.ready.push_front(id);
                     return;
                 }
                 Err(Refusal::Failed(failure)) => {
-                    self.set_state(id, State::Sending);
-                    self.delivered(
-                        Delivery {
-                            ticket: id.ticket(),
-                            result: Err(failure),
-                        },
-                        Instant::now(),
-                    );
+                    self.slots.set_state(id, State::Sending);
+                    let delivery = Delivery {
+                        ticket: id.ticket(),
+                        result: Err(failure),
+                    };
+                    self.delivered(delivery, now);
                 }
             }
         }
@@ -300,8 +296,10 @@ impl<S: Source, K: Sink> Pump<S, K> {
             given_up: false,
             unanswered: 0,
         });
-        let waits = |state: &State| matches!(state, State::Waiting | State::Backoff(_) | State::Returning { .. });
-        self.give_back_all(now, waits);
+        // What waits to be hidden for a while is handed over at once too: the next holder has its own count of tries.
+        self.give_back_all(now, |state| {
+            state.is_unsent() || matches!(state, State::Returning(_) | State::ReturnLater(..))
+        });
         self.ready.clear();
     }
 
@@ -362,7 +360,8 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.counts.deletes_pending = (self.slots.len() - self.slots.unacknowledged()) as u64;
         self.voice.telemetry.publish(self.counts);
         let receiving = self.receivers.in_flight() > 0 || self.receivers.held_back_until().is_some();
-        let sending = self.counts.in_flight > 0;
+        // A message that waits after a refusal for its content is no work of the sink's.
+        let sending = self.slots.at_sink() > 0 || !self.ready.is_empty();
         // Extensions are no such work: they go on for as long as something is held.
         let settling = self.counts.deletes_pending > 0 || !self.returns.is_empty();
         let work = [
@@ -370,12 +369,17 @@ impl<S: Source, K: Sink> Pump<S, K> {
             (Part::Send, sending),
             (Part::Settle, settling),
         ];
-        self.voice.health.turned(now, work);
+        for part in self.voice.health.turned(now, work) {
+            self.restart(part);
+        }
     }
 
-    fn set_state(&mut self, id: SlotId, state: State) {
-        if let Some(slot) = self.slots.get_mut(id) {
-            slot.state = state;
+    /// Begins a stalled part anew: new connections to the source, or another producer.
+    fn restart(&self, part: Part) {
+        tracing::error!(?part, "A part has made no progress for a minute; beginning it anew");
+        match part {
+            Part::Receive | Part::Settle => self.source.renew(),
+            Part::Send => self.sink.renew(),
         }
     }
 }

@@ -78,7 +78,7 @@ async fn move_messages(
     voice: Voice,
     shutdown: CancellationToken,
 ) -> ExitStatus {
-    let (sender, deliveries) = sink::deliveries(config.pump.max_messages);
+    let (sender, deliveries) = sink::outcomes::outcomes();
     let sink_settings = sink::kafka::KafkaSettings {
         topic_limit: facts.topic_limit,
         ..config.sink

@@ -1,14 +1,13 @@
 //! Where messages go, in our words.
 //!
-//! A sink takes records without ever waiting and reports the outcome of each later, through the channel it was made with.
+//! A sink takes records without ever waiting and reports the outcome of each later, through the [`outcomes::Outcomes`] it was made with.
 //! `sink/kafka.rs` is the one that writes Kafka.
 
 pub mod failure;
 pub mod kafka;
+pub mod outcomes;
 pub mod preflight;
 pub mod record;
-
-use tokio::sync::mpsc;
 
 use crate::source::Message;
 
@@ -70,12 +69,10 @@ pub trait Sink: Send + Sync + 'static {
     /// Takes `message`, never waiting; the outcome follows as a [`Delivery`] unless it is refused here.
     fn send(&self, ticket: Ticket, message: &Message, route: Route<'_>) -> Result<(), Refusal>;
 
+    /// Begins anew: what was taken and has no outcome yet is reported as failed, and sent over new connections if it is
+    /// sent again.
+    fn renew(&self);
+
     /// Gives up what was taken and has no outcome yet; outcomes may still follow.
     fn abandon(&self);
-}
-
-/// Returns the channel that outcomes travel on, with room for one outcome of each of `slots` messages: as a message has
-/// one try at a time, a sender hardly ever waits.
-pub fn deliveries(slots: usize) -> (mpsc::Sender<Delivery>, mpsc::Receiver<Delivery>) {
-    mpsc::channel(slots.max(1))
 }

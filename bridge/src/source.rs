@@ -9,6 +9,7 @@ pub mod sqs;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
 
 /// The right to settle one delivery of one message; a redelivery carries another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +70,74 @@ impl Header {
 }
 
 /// One call for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Receive {
     /// The most messages to return.
     pub max: u32,
     /// The name of this attempt: a call that failed is repeated under the same name, so that an ordered source can hand
     /// out again what the lost reply held.
     pub attempt: String,
+    /// Room for the reply.
+    pub room: Room,
+}
+
+/// The room that is reserved for the reply to one call, and the way to ask for more.
+#[derive(Debug, Clone)]
+pub struct Room {
+    reserved: usize,
+    call: u64,
+    asks: Option<mpsc::Sender<Ask>>,
+}
+
+/// A call asks for room for a reply that is larger than what is reserved for it.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    /// Which call.
+    pub(crate) call: u64,
+    /// The size of the whole reply.
+    pub(crate) bytes: usize,
+    /// Where to say that there is room.
+    pub(crate) granted: oneshot::Sender<()>,
+}
+
+impl Room {
+    /// Room for `reserved` bytes; for more, `asks` is asked.
+    pub(crate) fn asking(reserved: usize, call: u64, asks: mpsc::Sender<Ask>) -> Self {
+        Self {
+            reserved,
+            call,
+            asks: Some(asks),
+        }
+    }
+
+    /// Room for anything.
+    pub fn unlimited() -> Self {
+        Self {
+            reserved: usize::MAX,
+            call: 0,
+            asks: None,
+        }
+    }
+
+    /// Returns once there is room for a reply of that many bytes. To be called when its size is known and before it is
+    /// read, so that what waits is not held here.
+    pub async fn grow(&mut self, bytes: usize) {
+        if bytes <= self.reserved {
+            return;
+        }
+        self.reserved = bytes;
+        let Some(asks) = &self.asks else { return };
+        let (granted, answer) = oneshot::channel();
+        let ask = Ask {
+            call: self.call,
+            bytes,
+            granted,
+        };
+        // A pump that is gone needs no bound.
+        if asks.send(ask).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
 }
 
 /// What a source is told about messages that it handed out, at most [`SETTLE_BATCH`] at a time.
@@ -106,8 +168,11 @@ pub trait Source: Send + Sync + 'static {
     /// Waits for messages as long as the source was configured to.
     fn receive(&self, call: Receive) -> impl Future<Output = Result<Vec<Message>, Error>> + Send;
 
-    /// Settles messages; the answers are in the order of the question.
-    fn settle(&self, request: Settle) -> impl Future<Output = Result<Vec<Settled>, Error>> + Send;
+    /// Settles messages within `limit`; the answers are in the order of the question.
+    fn settle(&self, request: Settle, limit: Duration) -> impl Future<Output = Result<Vec<Settled>, Error>> + Send;
+
+    /// Begins anew: whatever connections there are get replaced.
+    fn renew(&self);
 }
 
 /// Why a whole call failed. Every kind is waited out: what is wrong may be mended while the bridge runs.

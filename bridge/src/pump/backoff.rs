@@ -36,11 +36,6 @@ impl Series {
         waits.next().unwrap_or(self.most)
     }
 
-    /// Returns the next wait after a failure, and none after a success.
-    pub(crate) fn next_after(&mut self, failed: bool) -> Duration {
-        if failed { self.next() } else { Duration::ZERO }
-    }
-
     /// Begins anew after a success.
     pub(crate) fn reset(&mut self) {
         self.waits = None;

@@ -5,26 +5,29 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::health::Part;
-use crate::pump::receivers::Reservation;
+use crate::pump::receivers::Opened;
 use crate::pump::slots::{SlotId, State};
 use crate::pump::{Pump, backoff};
 use crate::sink::Sink;
-use crate::source::{Error, ErrorKind, Message, Receipt, Receive, Settle, Settled, Source};
+use crate::source::{Error, ErrorKind, Message, Receipt, Receive, Room, Settle, Settled, Source};
 
 /// How much longer than its own wait a receive call may take. The source has shorter timeouts; this one is for a source
 /// that hangs all the same.
 const RECEIVE_MARGIN: Duration = Duration::from_secs(15);
 
-/// How long a settle call may take, for the same reason.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a delete or a release may take.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How much longer than its limit a settle call may take before it is given up from outside, for the same reason.
+const SETTLE_MARGIN: Duration = Duration::from_secs(2);
 
 /// What a call brought back.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A receive call returned, failed, or was cut off by a stop.
     Received {
-        /// What it had reserved.
-        reservation: Reservation,
+        /// Which call.
+        call: u64,
         /// What it brought.
         result: Result<Vec<Message>, Error>,
     },
@@ -54,21 +57,22 @@ pub(crate) enum Purpose {
 
 impl<S: Source, K: Sink> Pump<S, K> {
     /// Opens a receive call. A stop lets it run on for a while, as what it brings would otherwise stay hidden.
-    pub(super) fn call_receive(&mut self, reservation: Reservation) {
+    pub(super) fn call_receive(&mut self, opened: Opened) {
         let source = self.source.clone();
         let limit = self.settings.wait + RECEIVE_MARGIN;
-        let max = u32::try_from(reservation.messages).unwrap_or(u32::MAX);
-        let call = Receive {
-            max,
-            attempt: reservation.attempt.0.clone(),
+        let call = opened.call;
+        let request = Receive {
+            max: self.settings.per_call,
+            attempt: opened.attempt,
+            room: Room::asking(opened.bytes, call, self.asks.clone()),
         };
         let cut_off = self.cut_off.clone();
         self.calls.spawn(async move {
             let result = tokio::select! {
-                result = timeout(limit, source.receive(call)) => result.unwrap_or_else(|_| Err(too_late(limit))),
+                result = timeout(limit, source.receive(request)) => result.unwrap_or_else(|_| Err(too_late(limit))),
                 () = cut_off.cancelled() => Ok(Vec::new()),
             };
-            Event::Received { reservation, result }
+            Event::Received { call, result }
         });
     }
 
@@ -77,7 +81,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.cut_off.cancel();
     }
 
-    /// Makes one settle call for at most ten deliveries.
+    /// Makes one call that deletes or gives back at most ten deliveries.
     pub(super) fn call_settle(
         &mut self,
         purpose: Purpose,
@@ -86,10 +90,34 @@ impl<S: Source, K: Sink> Pump<S, K> {
         now: Instant,
     ) {
         self.settle_calls += 1;
+        self.spawn_settle(purpose, entries, request, SETTLE_TIMEOUT, now);
+    }
+
+    /// Makes one call that extends at most ten leases.
+    pub(super) fn call_extend(
+        &mut self,
+        purpose: Purpose,
+        entries: Vec<(SlotId, Receipt)>,
+        request: Settle,
+        limit: Duration,
+        now: Instant,
+    ) {
+        self.extend_calls += 1;
+        self.spawn_settle(purpose, entries, request, limit, now);
+    }
+
+    fn spawn_settle(
+        &mut self,
+        purpose: Purpose,
+        entries: Vec<(SlotId, Receipt)>,
+        request: Settle,
+        limit: Duration,
+        now: Instant,
+    ) {
         let source = self.source.clone();
         self.calls.spawn(async move {
-            let result = timeout(SETTLE_TIMEOUT, source.settle(request)).await;
-            let result = result.unwrap_or_else(|_| Err(too_late(SETTLE_TIMEOUT)));
+            let result = timeout(limit + SETTLE_MARGIN, source.settle(request, limit)).await;
+            let result = result.unwrap_or_else(|_| Err(too_late(limit)));
             Event::Settled {
                 purpose,
                 entries,
@@ -103,16 +131,16 @@ impl<S: Source, K: Sink> Pump<S, K> {
     pub(super) fn take(&mut self, event: Event, now: Instant) {
         match event {
             Event::Received {
-                reservation,
+                call,
                 result: Ok(messages),
-            } => self.received(&reservation, messages, now),
+            } => self.received(call, messages, now),
             Event::Received {
-                reservation,
+                call,
                 result: Err(error),
             } => {
                 self.counts.source_errors += 1;
                 self.receiving.failed(error.kind.as_str(), &error, now);
-                self.receivers.failed(reservation, error.kind, now);
+                self.receivers.failed(call, error.kind, now);
             }
             Event::Settled {
                 purpose,
@@ -120,32 +148,49 @@ impl<S: Source, K: Sink> Pump<S, K> {
                 asked,
                 result,
             } => {
-                self.settle_calls -= 1;
+                match purpose {
+                    Purpose::Delete | Purpose::Release => self.settle_calls -= 1,
+                    Purpose::Extend(_) => self.extend_calls -= 1,
+                }
                 self.settled(&purpose, entries, asked, result, now);
             }
         }
     }
 
-    fn received(&mut self, reservation: &Reservation, messages: Vec<Message>, now: Instant) {
-        self.receivers.returned(reservation, messages.iter().map(Message::size));
+    fn received(&mut self, call: u64, messages: Vec<Message>, now: Instant) {
+        // The lease began before the reply was let in.
+        let arrived = self
+            .receivers
+            .returned(call, messages.iter().map(Message::size))
+            .unwrap_or(now);
         self.counts.receives += 1;
         self.receiving.worked(now);
         self.voice.health.progressed(Part::Receive, now);
         for message in messages {
-            self.admit(message, now);
+            self.admit(message, arrived, now);
         }
     }
 
     /// Takes a message into the table, or renews the receipt of one that is there.
-    fn admit(&mut self, message: Message, now: Instant) {
+    fn admit(&mut self, message: Message, arrived: Instant, now: Instant) {
         self.counts.received += 1;
         if let Some(id) = self.slots.holding(&message.id) {
             self.counts.deduplicated += 1;
-            self.slots.renew(id, message.receipt, now, self.settings.visibility);
+            self.slots.renew(id, message.receipt, arrived, self.settings.visibility);
             return;
         }
+        let stored_before = self.recent.holds(&message, now);
         let group = message.group.clone().filter(|_| self.settings.ordered);
-        let id = self.slots.insert(message, now, self.settings.visibility);
+        let id = self.slots.insert(message, arrived, self.settings.visibility);
+        if stored_before {
+            self.counts.deduplicated += 1;
+            if let Some(group) = group {
+                self.groups.insert(&group, id, &self.slots);
+            }
+            self.slots.acknowledge(id, now);
+            self.deletes.push_back(id);
+            return;
+        }
         let Some(group) = group else {
             if self.drain.is_some() {
                 self.give_back(id, Duration::ZERO, now);
@@ -172,9 +217,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
     ) {
         let answers = match result {
             Ok(answers) if answers.len() == entries.len() => {
-                if !matches!(purpose, Purpose::Extend(_)) {
-                    self.settling.worked(now);
-                    self.settle_waits.reset();
+                let failure = answers.iter().find_map(|answer| match answer {
+                    Settled::Failed(why) => Some(why),
+                    Settled::Done | Settled::Stale => None,
+                });
+                match failure {
+                    Some(why) => self.settling.failed("entry", why, now),
+                    None if matches!(purpose, Purpose::Extend(_)) => {}
+                    None => self.settling.worked(now),
                 }
                 answers
             }
@@ -185,9 +235,6 @@ impl<S: Source, K: Sink> Pump<S, K> {
                 vec![Settled::Failed(error.to_string()); entries.len()]
             }
         };
-        let wait = self
-            .settle_waits
-            .next_after(answers.iter().any(|answer| matches!(answer, Settled::Failed(_))));
         for (place, ((id, receipt), answer)) in entries.into_iter().zip(answers).enumerate() {
             // Extensions that work are no progress of deletes that do not.
             let settles = !matches!(purpose, Purpose::Extend(_));
@@ -197,9 +244,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
             match purpose {
                 Purpose::Delete => self.deleted(id, &receipt, &answer, now),
                 Purpose::Release => self.released(id, &receipt, &answer, now),
-                Purpose::Extend(lengths) => {
-                    self.extended(id, &receipt, &answer, asked + lengths[place], now + wait, now)
-                }
+                Purpose::Extend(lengths) => self.extended(id, &receipt, &answer, asked + lengths[place], now),
             }
         }
     }
@@ -212,10 +257,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         match answer {
             // A newer delivery came meanwhile; only its receipt is sure to delete the message.
             _ if superseded => {
-                slot.state = State::Acknowledged {
-                    since: now,
-                    not_before: now,
-                };
+                self.slots.set_state(id, State::Acknowledged(now));
                 self.deletes.push_back(id);
             }
             Settled::Done => {
@@ -230,36 +272,28 @@ impl<S: Source, K: Sink> Pump<S, K> {
             Settled::Failed(_) => {
                 slot.settle_failures += 1;
                 let wait = settle_wait(slot.settle_failures);
-                slot.state = State::Acknowledged {
-                    since: now,
-                    not_before: now + wait,
-                };
+                self.slots.set_state(id, State::DeleteLater(now + wait));
                 self.counts.delete_failures += 1;
-                self.deletes.push_back(id);
             }
         }
     }
 
     fn released(&mut self, id: SlotId, receipt: &Receipt, answer: &Settled, now: Instant) {
-        let Some(slot) = self.slots.get_mut(id).filter(|slot| slot.state == State::Releasing) else {
-            return;
-        };
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let State::Releasing(delay) = slot.state else { return };
         let superseded = slot.message.receipt != *receipt;
         match answer {
             Settled::Done | Settled::Stale if !superseded => self.close(id, now),
             Settled::Failed(_) if !superseded && slot.lease.lost => self.close(id, now),
+            // A newer delivery came meanwhile, and only its receipt gives the message back.
+            _ if superseded => {
+                self.slots.set_state(id, State::Returning(delay));
+                self.returns.push_back(id);
+            }
             _ => {
                 slot.settle_failures += 1;
-                let wait = if superseded {
-                    Duration::ZERO
-                } else {
-                    settle_wait(slot.settle_failures)
-                };
-                slot.state = State::Returning {
-                    delay: Duration::ZERO,
-                    not_before: now + wait,
-                };
-                self.returns.push_back(id);
+                let wait = settle_wait(slot.settle_failures);
+                self.slots.set_state(id, State::ReturnLater(delay, now + wait));
             }
         }
     }

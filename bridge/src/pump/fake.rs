@@ -62,6 +62,7 @@ pub(crate) fn settings() -> Settings {
         max_bytes: 1 << 20,
         largest_message: 1024,
         ordered: false,
+        remember: Duration::ZERO,
         max_retries: 2,
         backoff: Duration::from_secs(1),
         dead_letters: true,
@@ -77,7 +78,7 @@ impl Rig {
         prepare: impl FnOnce(&FakeQueue, &FakeSink),
     ) -> Self {
         let queue = FakeQueue::new(messages, &settings);
-        let (outcomes, deliveries) = crate::sink::deliveries(settings.max_messages);
+        let (outcomes, deliveries) = crate::sink::outcomes::outcomes();
         let sink = Arc::new(FakeSink::new(outcomes));
         prepare(&queue, &sink);
         let voice = Voice {

@@ -67,11 +67,7 @@ impl Groups {
         let Some(queue) = self.queues.get(group) else {
             return Vec::new();
         };
-        let unsent = |id: &SlotId| {
-            slots
-                .get(*id)
-                .is_some_and(|slot| matches!(slot.state, State::Waiting | State::Backoff(_)))
-        };
+        let unsent = |id: &SlotId| slots.get(*id).is_some_and(|slot| slot.state.is_unsent());
         queue
             .iter()
             .copied()
@@ -119,7 +115,7 @@ mod tests {
     async fn the_next_of_a_group_waits_until_the_one_before_is_stored() {
         let (mut slots, groups, first, second) = two_of_a_group();
         assert_eq!(groups.sendable("g", &slots), Some(first));
-        slots.get_mut(first).expect("held").state = State::Sending;
+        slots.set_state(first, State::Sending);
         assert_eq!(groups.sendable("g", &slots), None);
         slots.acknowledge(first, Instant::now());
         assert_eq!(groups.sendable("g", &slots), Some(second));
@@ -138,7 +134,7 @@ mod tests {
     async fn what_follows_a_message_on_its_way_back_is_known() {
         let (mut slots, groups, first, second) = two_of_a_group();
         assert!(!groups.is_leaving_before("g", second, &slots));
-        slots.get_mut(first).expect("held").state = State::Releasing;
+        slots.set_state(first, State::Releasing(Duration::ZERO));
         assert!(groups.is_leaving_before("g", second, &slots));
         assert_eq!(groups.unsent_after("g", first, &slots), vec![second]);
     }

@@ -4,11 +4,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pump::Pump;
 use crate::pump::calls::Purpose;
 use crate::pump::slots::{Slot, SlotId, State};
+use crate::pump::{Pump, backoff};
 use crate::sink::Sink;
 use crate::source::{Receipt, SETTLE_BATCH, Settle, Settled, Source};
+
+/// The least and the longest time that a call for an extension may take. In between it is half of what is left of the
+/// shortest lease in its batch, so that a call that is never answered leaves time for others.
+const SHORTEST_EXTENSION: Duration = Duration::from_millis(500);
+const LONGEST_EXTENSION: Duration = Duration::from_secs(8);
+
+/// The wait before an extension that failed is tried again, before jitter.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 impl<S: Source, K: Sink> Pump<S, K> {
     /// Returns how often leases and retries are looked at: often enough that half a lease is noticed in time.
@@ -26,12 +34,20 @@ impl<S: Source, K: Sink> Pump<S, K> {
             } else if let Some(length) = self.extension_due(slot, half, now) {
                 due.push((id, slot.message.receipt.clone(), length));
             }
-            if matches!(slot.state, State::Backoff(until) if until <= now) {
-                rested.push(id);
+            match slot.state {
+                State::Backoff(until)
+                | State::Outage(until)
+                | State::DeleteLater(until)
+                | State::ReturnLater(_, until)
+                    if until <= now =>
+                {
+                    rested.push(id);
+                }
+                _ => {}
             }
         }
         for id in rested {
-            self.rested(id);
+            self.rested(id, now);
         }
         for id in lapsed {
             self.lapse(id, now);
@@ -46,18 +62,23 @@ impl<S: Source, K: Sink> Pump<S, K> {
         due.then(|| lease.extension(now, self.settings.visibility)).flatten()
     }
 
-    fn rested(&mut self, id: SlotId) {
-        self.set_state(id, State::Waiting);
+    fn rested(&mut self, id: SlotId, now: Instant) {
+        if !self.slots.get(id).is_some_and(|slot| slot.state.is_unsent()) {
+            return self.settle_again(id, now);
+        }
+        self.slots.set_state(id, State::Waiting);
         match self.group_of(id) {
             Some(group) => self.send_next_of(&group),
             None => self.ready.push_back(id),
         }
     }
 
+    /// Extends the most urgent first. These calls have a limit of their own: many of them never hold up a delete.
     fn extend(&mut self, mut due: Vec<(SlotId, Receipt, Duration)>, now: Instant) {
         due.sort_by_key(|(id, _, _)| self.slots.get(*id).map(|slot| slot.lease.until));
+        let most = (self.settings.receivers as usize).max(32);
         for batch in due.chunks(SETTLE_BATCH) {
-            if self.settle_calls >= self.most_settle_calls() * 2 {
+            if self.extend_calls >= most {
                 return;
             }
             let request = Settle::Hide(
@@ -68,25 +89,20 @@ impl<S: Source, K: Sink> Pump<S, K> {
             );
             let lengths = batch.iter().map(|(_, _, length)| *length).collect();
             let entries: Vec<_> = batch.iter().map(|(id, receipt, _)| (*id, receipt.clone())).collect();
+            let mut left = LONGEST_EXTENSION * 2;
             for (id, _) in &entries {
                 if let Some(slot) = self.slots.get_mut(*id) {
                     slot.lease.extending = true;
+                    left = left.min(slot.lease.until.saturating_duration_since(now));
                 }
             }
-            self.call_settle(Purpose::Extend(lengths), entries, request, now);
+            let limit = (left / 2).clamp(SHORTEST_EXTENSION, LONGEST_EXTENSION);
+            self.call_extend(Purpose::Extend(lengths), entries, request, limit, now);
         }
     }
 
-    /// Takes in the answer to an extension until `until`; a failed one is tried again at `again`.
-    pub(super) fn extended(
-        &mut self,
-        id: SlotId,
-        receipt: &Receipt,
-        answer: &Settled,
-        until: Instant,
-        again: Instant,
-        now: Instant,
-    ) {
+    /// Takes in the answer to an extension until `until`; a failed one is tried again soon.
+    pub(super) fn extended(&mut self, id: SlotId, receipt: &Receipt, answer: &Settled, until: Instant, now: Instant) {
         let Some(slot) = self.slots.get_mut(id).filter(|slot| slot.message.receipt == *receipt) else {
             return;
         };
@@ -94,12 +110,17 @@ impl<S: Source, K: Sink> Pump<S, K> {
         match answer {
             Settled::Done => {
                 slot.lease.until = slot.lease.until.max(until);
+                slot.lease.failures = 0;
                 self.counts.leases_extended += 1;
             }
             // A delete or release that is under way may be why; its own answer decides.
-            Settled::Stale if matches!(slot.state, State::Deleting | State::Releasing) => {}
+            Settled::Stale if matches!(slot.state, State::Deleting | State::Releasing(_)) => {}
             Settled::Stale => self.lapse(id, now),
-            Settled::Failed(_) => slot.lease.not_before = again,
+            Settled::Failed(_) => {
+                slot.lease.failures += 1;
+                let most = (self.settings.visibility / 16).max(FIRST_WAIT);
+                slot.lease.not_before = now + backoff::delay(FIRST_WAIT, most, slot.lease.failures);
+            }
         }
     }
 
@@ -108,10 +129,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.lease_is_lost(id, now);
         let Some(slot) = self.slots.get(id) else { return };
         match slot.state {
-            State::Sending | State::Deleting | State::Releasing => {}
-            State::Waiting | State::Backoff(_) | State::Returning { .. } | State::Acknowledged { .. } => {
-                self.close(id, now);
-            }
+            State::Sending | State::Deleting | State::Releasing(_) => {}
+            State::Waiting
+            | State::Backoff(_)
+            | State::Outage(_)
+            | State::Returning(_)
+            | State::ReturnLater(..)
+            | State::Acknowledged(_)
+            | State::DeleteLater(_) => self.close(id, now),
         }
     }
 

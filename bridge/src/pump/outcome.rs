@@ -11,8 +11,8 @@ use crate::sink::{Cause, Delivery, Failure, Sink};
 use crate::source::Source;
 use crate::telemetry::wall_clock;
 
-/// The longest wait between tries for a message that is refused for its own content.
-const LONGEST_CONTENT_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait between tries for a message that is refused for its own content, unless the first is longer already.
+const LONGEST_CONTENT_WAIT: Duration = Duration::from_secs(600);
 
 /// The waits while the sink cannot be used.
 const FIRST_OUTAGE_WAIT: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let id = SlotId::of(delivery.ticket);
         let Some(slot) = self.slots.get(id) else { return };
         match (&slot.state, delivery.result) {
-            (State::Sending | State::Returning { .. }, Ok(())) => self.acknowledged(id, now),
+            (State::Sending | State::Returning(_) | State::ReturnLater(..), Ok(())) => self.acknowledged(id, now),
             (State::Sending, Err(failure)) => self.failed(id, failure, now),
             _ => {}
         }
@@ -38,11 +38,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.sending.worked(now);
         self.voice.health.progressed(Part::Send, now);
         let Some(slot) = self.slots.get(id) else { return };
-        if let Some(drain) = self
-            .drain
-            .as_mut()
-            .filter(|_| matches!(slot.state, State::Returning { .. }))
-        {
+        if let Some(drain) = self.drain.as_mut().filter(|_| slot.state.is_leaving()) {
             drain.unanswered = drain.unanswered.saturating_sub(1);
         }
         let parked = slot.cause.is_some();
@@ -59,6 +55,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
             &mut self.counts.sent
         }) += 1;
         let lost = slot.lease.lost;
+        self.recent.remember(&slot.message, now);
         let group = self.group_of(id);
         self.slots.acknowledge(id, now);
         if lost {
@@ -98,7 +95,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
             Failure::Unavailable(_) => {
                 slot.outages += 1;
                 let wait = backoff::delay(FIRST_OUTAGE_WAIT, LONGEST_OUTAGE_WAIT, slot.outages);
-                slot.state = State::Backoff(now + wait);
+                self.slots.set_state(id, State::Outage(now + wait));
             }
         }
     }
@@ -109,8 +106,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
         slot.refusals += 1;
         slot.outages = 0;
         if slot.refusals <= self.settings.max_retries {
-            let wait = backoff::delay(self.settings.backoff, LONGEST_CONTENT_WAIT, slot.refusals);
-            slot.state = State::Backoff(now + wait);
+            let most = LONGEST_CONTENT_WAIT.max(self.settings.backoff);
+            let wait = backoff::delay(self.settings.backoff, most, slot.refusals);
+            self.slots.set_state(id, State::Backoff(now + wait));
             self.counts.retried += 1;
             return;
         }
@@ -179,19 +177,19 @@ impl<S: Source, K: Sink> Pump<S, K> {
     }
 
     fn give_back_one(&mut self, id: SlotId, delay: Duration, now: Instant) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get(id) else { return };
         if slot.lease.lost {
             return self.close(id, now);
         }
-        let queued = matches!(slot.state, State::Returning { .. });
-        slot.state = State::Returning { delay, not_before: now };
+        let queued = matches!(slot.state, State::Returning(_));
+        self.slots.set_state(id, State::Returning(delay));
         if !queued {
             self.returns.push_back(id);
         }
     }
 
     fn send_again(&mut self, id: SlotId) {
-        self.set_state(id, State::Waiting);
+        self.slots.set_state(id, State::Waiting);
         self.ready.push_back(id);
     }
 
@@ -233,9 +231,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
 
     /// Returns the group in whose order the message stands.
     pub(super) fn group_of(&self, id: SlotId) -> Option<String> {
-        self.slots
-            .get(id)
-            .and_then(|slot| slot.message.group.clone())
-            .filter(|_| self.settings.ordered)
+        if !self.settings.ordered {
+            return None;
+        }
+        self.slots.get(id).and_then(|slot| slot.message.group.clone())
     }
 }

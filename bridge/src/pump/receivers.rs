@@ -3,12 +3,13 @@
 //! A call is opened only with room for everything it may bring. While calls come back full there are more, up to the
 //! limit; while they come back empty there are fewer, down to one that waits for the first message.
 
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::pump::backoff::Series;
-use crate::source::ErrorKind;
+use crate::source::{Ask, ErrorKind};
 
 /// SQS hands the messages of a lost reply out again for that long.
 const ATTEMPT_LIFE: Duration = Duration::from_secs(290);
@@ -17,15 +18,24 @@ const ATTEMPT_LIFE: Duration = Duration::from_secs(290);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// What an open call holds until it returns.
+/// A call that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reservation {
-    /// Slots.
-    pub(crate) messages: usize,
-    /// Bytes.
+pub(crate) struct Opened {
+    /// Which one.
+    pub(crate) call: u64,
+    /// The bytes that are reserved for its reply.
     pub(crate) bytes: usize,
-    /// The name of the attempt, and when it was first made.
-    pub(crate) attempt: (String, Instant),
+    /// The name of the attempt.
+    pub(crate) attempt: String,
+}
+
+/// What an open call holds until it returns.
+#[derive(Debug)]
+struct Reservation {
+    bytes: usize,
+    attempt: (String, Instant),
+    /// When its reply arrived, if it had to ask for room.
+    arrived: Option<Instant>,
 }
 
 /// The open receive calls.
@@ -34,10 +44,12 @@ pub(crate) struct Receivers {
     limit: u32,
     per_call: usize,
     wanted: u32,
-    open: u32,
-    reserved_messages: usize,
+    open: HashMap<u64, Reservation>,
+    calls: u64,
     reserved_bytes: usize,
     estimate: usize,
+    /// Replies that wait for room, in the order of asking.
+    asks: VecDeque<Ask>,
     waits: Series,
     not_before: Option<Instant>,
     unanswered: Vec<(String, Instant)>,
@@ -50,10 +62,11 @@ impl Receivers {
             limit: limit.max(1),
             per_call: per_call.max(1) as usize,
             wanted: 1,
-            open: 0,
-            reserved_messages: 0,
+            open: HashMap::new(),
+            calls: 0,
             reserved_bytes: 0,
             estimate: largest,
+            asks: VecDeque::new(),
             waits: Series::new(FIRST_WAIT, LONGEST_WAIT),
             not_before: None,
             unanswered: Vec::new(),
@@ -67,36 +80,75 @@ impl Receivers {
         free_messages: usize,
         free_bytes: usize,
         held: usize,
-    ) -> Option<Reservation> {
-        if self.open >= self.wanted || self.not_before.is_some_and(|time| now < time) {
+    ) -> Option<Opened> {
+        let open = self.open.len();
+        let held_back = self.not_before.is_some_and(|time| now < time) || !self.asks.is_empty();
+        if open >= self.wanted as usize || held_back {
             return None;
         }
         let bytes = self.per_call * self.estimate;
         // A message may be larger than the whole limit; with nothing else held it passes all the same.
-        let alone = held == 0 && self.open == 0;
-        let room = free_messages >= self.reserved_messages + self.per_call && free_bytes >= self.reserved_bytes + bytes;
+        let alone = held == 0 && open == 0;
+        let room = free_messages >= (open + 1) * self.per_call && free_bytes >= self.reserved_bytes + bytes;
         if !room && !alone {
             return None;
         }
-        self.open += 1;
-        self.reserved_messages += self.per_call;
+        self.calls += 1;
         self.reserved_bytes += bytes;
-        Some(Reservation {
-            messages: self.per_call,
+        let attempt = self.attempt(now);
+        let opened = Opened {
+            call: self.calls,
             bytes,
-            attempt: self.attempt(now),
-        })
+            attempt: attempt.0.clone(),
+        };
+        let reservation = Reservation {
+            bytes,
+            attempt,
+            arrived: None,
+        };
+        self.open.insert(self.calls, reservation);
+        Some(opened)
     }
 
-    /// Takes note of a call that returned messages of these sizes.
-    pub(crate) fn returned(&mut self, call: &Reservation, sizes: impl IntoIterator<Item = usize>) {
-        self.close(call);
+    /// Takes note of a reply that is larger than was reserved for it.
+    pub(crate) fn ask(&mut self, ask: Ask, now: Instant) {
+        if let Some(reservation) = self.open.get_mut(&ask.call) {
+            reservation.arrived.get_or_insert(now);
+            // Calls that are opened from now on reserve as much.
+            self.estimate = self.estimate.max(ask.bytes / self.per_call);
+            self.asks.push_back(ask);
+        }
+    }
+
+    /// Lets replies in that wait, in their order, as far as there is room. What is larger than the whole limit passes
+    /// when nothing is held.
+    pub(crate) fn let_in(&mut self, free_bytes: usize, held: usize) {
+        while let Some(ask) = self.asks.front() {
+            let alone = held == 0 && self.open.len() == 1;
+            if let Some(reservation) = self.open.get_mut(&ask.call) {
+                let others = self.reserved_bytes - reservation.bytes;
+                if free_bytes < others + ask.bytes && !alone {
+                    return;
+                }
+                reservation.bytes = ask.bytes;
+                self.reserved_bytes = others + ask.bytes;
+            }
+            if let Some(ask) = self.asks.pop_front() {
+                // A call that was given up meanwhile comes back as failed, which frees its room.
+                let _ = ask.granted.send(());
+            }
+        }
+    }
+
+    /// Takes note of a call that returned messages of these sizes, and returns when its reply arrived if it had to wait.
+    pub(crate) fn returned(&mut self, call: u64, sizes: impl IntoIterator<Item = usize>) -> Option<Instant> {
+        let arrived = self.close(call)?.arrived;
         let (mut count, mut largest) = (0, 0);
         for size in sizes {
             count += 1;
             largest = largest.max(size);
         }
-        if count >= call.messages {
+        if count >= self.per_call {
             self.wanted = (self.wanted * 2).min(self.limit);
         } else if count == 0 {
             self.wanted = (self.wanted / 2).max(1);
@@ -107,11 +159,12 @@ impl Receivers {
         }
         self.waits.reset();
         self.not_before = None;
+        arrived
     }
 
     /// Takes note of a call that failed: one call goes on, after a wait.
-    pub(crate) fn failed(&mut self, call: Reservation, kind: ErrorKind, now: Instant) {
-        self.close(&call);
+    pub(crate) fn failed(&mut self, call: u64, kind: ErrorKind, now: Instant) {
+        let Some(reservation) = self.close(call) else { return };
         self.wanted = 1;
         let least = if kind == ErrorKind::OverLimit {
             Duration::from_secs(5)
@@ -122,13 +175,13 @@ impl Receivers {
         if self.not_before.is_none_or(|time| time <= now) {
             self.not_before = Some(now + self.waits.next().max(least));
         }
-        self.unanswered.push(call.attempt);
+        self.unanswered.push(reservation.attempt);
         self.unanswered.truncate(self.limit as usize);
     }
 
     /// Returns how many calls are open.
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.open
+    pub(crate) fn in_flight(&self) -> usize {
+        self.open.len()
     }
 
     /// Returns when the next call may be opened, while it is held back after a failure.
@@ -136,10 +189,11 @@ impl Receivers {
         self.not_before
     }
 
-    fn close(&mut self, call: &Reservation) {
-        self.open -= 1;
-        self.reserved_messages -= call.messages;
-        self.reserved_bytes -= call.bytes;
+    fn close(&mut self, call: u64) -> Option<Reservation> {
+        let reservation = self.open.remove(&call)?;
+        self.asks.retain(|ask| ask.call != call);
+        self.reserved_bytes -= reservation.bytes;
+        Some(reservation)
     }
 
     fn attempt(&mut self, now: Instant) -> (String, Instant) {
@@ -153,12 +207,15 @@ impl Receivers {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     const ROOMY: (usize, usize) = (1000, 64 << 20);
 
-    fn open(receivers: &mut Receivers, now: Instant) -> Vec<Reservation> {
-        std::iter::from_fn(|| receivers.open(now, ROOMY.0, ROOMY.1, 0)).collect()
+    fn open(receivers: &mut Receivers, now: Instant) -> Vec<u64> {
+        let opened = std::iter::from_fn(|| receivers.open(now, ROOMY.0, ROOMY.1, 0));
+        opened.map(|opened| opened.call).collect()
     }
 
     #[tokio::test]
@@ -168,12 +225,12 @@ mod tests {
         let mut calls = open(&mut receivers, now);
         assert_eq!(calls.len(), 1);
         for expected in [2, 4, 4] {
-            receivers.returned(&calls.remove(0), vec![100; 10]);
+            receivers.returned(calls.remove(0), vec![100; 10]);
             calls.extend(open(&mut receivers, now));
             assert_eq!(calls.len(), expected);
         }
         for call in calls {
-            receivers.returned(&call, []);
+            receivers.returned(call, []);
         }
         assert_eq!(open(&mut receivers, now).len(), 1);
     }
@@ -183,7 +240,7 @@ mod tests {
         let mut receivers = Receivers::new(4, 10, 1000);
         let now = Instant::now();
         let first = receivers.open(now, 20, 20_000, 0).expect("room");
-        receivers.returned(&first, vec![1000; 10]);
+        receivers.returned(first.call, vec![1000; 10]);
         assert!(receivers.open(now, 9, 20_000, 991).is_none(), "too few slots");
         assert!(receivers.open(now, 990, 9_999, 10).is_none(), "too few bytes");
         assert!(receivers.open(now, 10, 10_000, 10).is_some());
@@ -203,12 +260,12 @@ mod tests {
     async fn the_estimate_follows_growth_at_once_and_shrinks_slowly() {
         let mut receivers = Receivers::new(1, 10, 1000);
         let now = Instant::now();
-        let call = receivers.open(now, 100, 1 << 20, 0).expect("room");
-        receivers.returned(&call, [10]);
+        let call = receivers.open(now, 100, 1 << 20, 0).expect("room").call;
+        receivers.returned(call, [10]);
         assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 9000);
         let mut receivers = Receivers::new(1, 10, 1000);
-        let call = receivers.open(now, 100, 1 << 20, 0).expect("room");
-        receivers.returned(&call, [5000]);
+        let call = receivers.open(now, 100, 1 << 20, 0).expect("room").call;
+        receivers.returned(call, [5000]);
         assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 50_000);
     }
 
@@ -216,22 +273,76 @@ mod tests {
     async fn a_failed_call_is_repeated_under_its_name_after_a_wait() {
         let mut receivers = Receivers::new(4, 10, 1000);
         let now = Instant::now();
-        let call = receivers.open(now, ROOMY.0, ROOMY.1, 0).expect("room");
-        let attempt = call.attempt.clone();
-        receivers.failed(call, ErrorKind::OverLimit, now);
-        assert!(
-            receivers
-                .open(now + Duration::from_secs(4), ROOMY.0, ROOMY.1, 0)
-                .is_none()
-        );
-        let again = receivers
-            .open(now + Duration::from_secs(60), ROOMY.0, ROOMY.1, 0)
-            .expect("room");
-        assert_eq!(again.attempt, attempt);
-        receivers.failed(again, ErrorKind::Unavailable, now + Duration::from_secs(61));
+        let first = receivers.open(now, ROOMY.0, ROOMY.1, 0).expect("room");
+        receivers.failed(first.call, ErrorKind::OverLimit, now);
+        let early = now + Duration::from_secs(4);
+        assert!(receivers.open(early, ROOMY.0, ROOMY.1, 0).is_none());
+        let later = now + Duration::from_secs(60);
+        let again = receivers.open(later, ROOMY.0, ROOMY.1, 0).expect("room");
+        assert_eq!(again.attempt, first.attempt);
+        receivers.failed(again.call, ErrorKind::Unavailable, now + Duration::from_secs(61));
         let fresh = receivers
             .open(now + Duration::from_secs(400), ROOMY.0, ROOMY.1, 0)
             .expect("room");
-        assert_ne!(fresh.attempt, attempt, "SQS has forgotten the old name by then");
+        assert_ne!(fresh.attempt, first.attempt, "SQS has forgotten the old name by then");
+    }
+
+    /// Three calls that reserved for small messages, of which the first two have large replies.
+    fn switched_to_large(now: Instant) -> (Receivers, Vec<u64>, Vec<oneshot::Receiver<()>>) {
+        let mut receivers = Receivers::new(4, 10, 100);
+        let first = receivers.open(now, 1000, 100_000, 0).expect("room").call;
+        receivers.returned(first, [100; 10]);
+        let second = receivers.open(now, 1000, 100_000, 0).expect("room").call;
+        receivers.returned(second, [100; 10]);
+        let calls: Vec<_> = std::iter::from_fn(|| receivers.open(now, 1000, 100_000, 0)).collect();
+        let calls: Vec<_> = calls.iter().map(|opened| opened.call).collect();
+        let asked = calls[..2].iter().map(|call| {
+            let (granted, answer) = oneshot::channel();
+            let ask = Ask {
+                call: *call,
+                bytes: 60_000,
+                granted,
+            };
+            receivers.ask(ask, now);
+            answer
+        });
+        let asked = asked.collect();
+        (receivers, calls, asked)
+    }
+
+    #[tokio::test]
+    async fn a_reply_larger_than_its_reservation_waits_for_room() {
+        let now = Instant::now();
+        let (mut receivers, calls, mut asked) = switched_to_large(now);
+        receivers.let_in(100_000, 20);
+        assert!(asked[0].try_recv().is_ok(), "there is room for one");
+        assert!(asked[1].try_recv().is_err(), "and not for two");
+        assert!(
+            receivers.open(now, 1000, 100_000, 20).is_none(),
+            "those that wait come first"
+        );
+        assert!(receivers.reserved_bytes <= 100_000);
+        assert_eq!(
+            receivers.returned(calls[0], [6_000; 10]),
+            Some(now),
+            "the lease began before the wait"
+        );
+        receivers.let_in(100_000 - 60_000, 10);
+        assert!(asked[1].try_recv().is_err(), "what the first brought is held");
+        receivers.let_in(100_000, 0);
+        assert!(asked[1].try_recv().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_reply_larger_than_the_whole_limit_passes_when_nothing_is_held() {
+        let now = Instant::now();
+        let (mut receivers, calls, mut asked) = switched_to_large(now);
+        for call in &calls[1..] {
+            receivers.failed(*call, ErrorKind::Timeout, now);
+        }
+        receivers.let_in(10_000, 1);
+        assert!(asked[0].try_recv().is_err());
+        receivers.let_in(10_000, 0);
+        assert!(asked[0].try_recv().is_ok());
     }
 }

@@ -45,37 +45,43 @@ pub(crate) enum State {
     Waiting,
     /// The sink has it.
     Sending,
-    /// It failed and is tried again at that time.
+    /// The sink refused it for its content; it is tried again at that time.
     Backoff(Instant),
-    /// The sink stored it: to be deleted from the source, not before the second time.
-    Acknowledged {
-        /// When it was stored.
-        since: Instant,
-        /// The earliest time of the next try.
-        not_before: Instant,
-    },
+    /// The sink could not be used; it is tried again at that time.
+    Outage(Instant),
+    /// The sink stored it then: to be deleted from the source.
+    Acknowledged(Instant),
+    /// A delete failed and is tried again at that time.
+    DeleteLater(Instant),
     /// A delete is under way.
     Deleting,
-    /// It is to be given back to the source, hidden for that long, not before that time.
-    Returning {
-        /// How long nobody shall see it.
-        delay: Duration,
-        /// The earliest time of the next try.
-        not_before: Instant,
-    },
-    /// A call that gives it back is under way.
-    Releasing,
+    /// It is to be given back to the source, hidden for that long.
+    Returning(Duration),
+    /// Giving it back, hidden for that long, failed and is tried again at that time.
+    ReturnLater(Duration, Instant),
+    /// A call that gives it back, hidden for that long, is under way.
+    Releasing(Duration),
 }
 
 impl State {
     /// Whether the sink stored it.
     pub(crate) fn is_acknowledged(&self) -> bool {
-        matches!(self, Self::Acknowledged { .. } | Self::Deleting)
+        matches!(self, Self::Acknowledged(_) | Self::DeleteLater(_) | Self::Deleting)
     }
 
     /// Whether it is on its way back, unsent.
     pub(crate) fn is_leaving(&self) -> bool {
-        matches!(self, Self::Returning { .. } | Self::Releasing)
+        matches!(self, Self::Returning(_) | Self::ReturnLater(..) | Self::Releasing(_))
+    }
+
+    /// Whether it waits here, neither with the sink nor stored nor on its way back.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Backoff(_) | Self::Outage(_))
+    }
+
+    /// Whether the sink owes progress for it: it has the message, or could not take it.
+    fn burdens_sink(&self) -> bool {
+        matches!(self, Self::Sending | Self::Outage(_))
     }
 }
 
@@ -90,6 +96,8 @@ pub(crate) struct Lease {
     pub(crate) extending: bool,
     /// The earliest time of the next extension.
     pub(crate) not_before: Instant,
+    /// How often in a row extending it failed.
+    pub(crate) failures: u32,
     /// Whether the receipt is void.
     pub(crate) lost: bool,
 }
@@ -101,15 +109,18 @@ impl Lease {
             until: now + visibility,
             extending: false,
             not_before: now,
+            failures: 0,
             lost: false,
         }
     }
 
-    /// Returns how much longer the lease may be made, in whole seconds, and nothing once the longest hold is reached.
+    /// Returns how long from now the lease may be made, in whole seconds; nothing where that gains too little to be
+    /// worth a call, as near the longest hold, after which the message goes back to the source.
     pub(crate) fn extension(&self, now: Instant, visibility: Duration) -> Option<Duration> {
         let left = (self.since + LONGEST_HOLD).saturating_duration_since(now);
-        let seconds = left.min(visibility).as_secs();
-        (seconds > 0).then_some(Duration::from_secs(seconds))
+        let length = Duration::from_secs(left.min(visibility).as_secs());
+        let gain = (now + length).saturating_duration_since(self.until);
+        (gain >= visibility / 4).then_some(length)
     }
 }
 
@@ -144,6 +155,7 @@ pub(crate) struct Slots {
     by_message: HashMap<String, SlotId>,
     bytes: usize,
     unacknowledged: usize,
+    at_sink: usize,
 }
 
 impl Slots {
@@ -201,20 +213,26 @@ impl Slots {
         slot.as_mut().filter(|_| *generation == id.generation)
     }
 
+    /// Moves a slot to another state; [`Self::acknowledge`] alone makes it acknowledged.
+    pub(crate) fn set_state(&mut self, id: SlotId, state: State) {
+        let Some(slot) = self.get_mut(id) else { return };
+        let (before, after) = (slot.state.burdens_sink(), state.burdens_sink());
+        slot.state = state;
+        self.at_sink = self.at_sink + usize::from(after) - usize::from(before);
+    }
+
     /// Notes that the sink stored the message: its body and headers are needed no more.
     pub(crate) fn acknowledge(&mut self, id: SlotId, now: Instant) {
-        let Some(slot) = self.get_mut(id).filter(|slot| !slot.state.is_acknowledged()) else {
+        if self.get(id).is_none_or(|slot| slot.state.is_acknowledged()) {
             return;
-        };
+        }
+        self.set_state(id, State::Acknowledged(now));
+        let Some(slot) = self.get_mut(id) else { return };
         slot.message.body = String::new();
         slot.message.headers = Vec::new();
         let after = slot.message.size();
         let freed = slot.bytes.saturating_sub(after);
         slot.bytes = after;
-        slot.state = State::Acknowledged {
-            since: now,
-            not_before: now,
-        };
         self.bytes -= freed;
         self.unacknowledged -= 1;
     }
@@ -231,6 +249,7 @@ impl Slots {
         if !slot.state.is_acknowledged() {
             self.unacknowledged -= 1;
         }
+        self.at_sink -= usize::from(slot.state.burdens_sink());
         Some(slot)
     }
 
@@ -266,6 +285,11 @@ impl Slots {
     /// Returns how many messages are held that the sink has not stored.
     pub(crate) fn unacknowledged(&self) -> usize {
         self.unacknowledged
+    }
+
+    /// Returns for how many messages the sink owes progress.
+    pub(crate) fn at_sink(&self) -> usize {
+        self.at_sink
     }
 
     /// Returns the bytes held.
@@ -313,10 +337,32 @@ mod tests {
     #[tokio::test]
     async fn no_lease_is_extended_past_the_longest_hold() {
         let now = Instant::now();
-        let lease = Lease::new(now, MINUTE);
-        assert_eq!(lease.extension(now, MINUTE), Some(MINUTE));
-        let late = now + LONGEST_HOLD - Duration::from_secs(7);
-        assert_eq!(lease.extension(late, MINUTE), Some(Duration::from_secs(7)));
+        let mut lease = Lease::new(now, MINUTE);
+        assert_eq!(lease.extension(now + MINUTE / 2, MINUTE), Some(MINUTE));
+        let late = now + LONGEST_HOLD - MINUTE / 2;
+        lease.until = late + Duration::from_secs(10);
+        assert_eq!(lease.extension(late, MINUTE), Some(MINUTE / 2));
+        lease.until = late + MINUTE / 2;
+        assert_eq!(lease.extension(late, MINUTE), None, "it would gain nothing");
         assert_eq!(lease.extension(now + LONGEST_HOLD, MINUTE), None);
+    }
+
+    #[tokio::test]
+    async fn the_sink_owes_progress_for_what_it_has_and_for_what_it_could_not_take() {
+        let mut slots = Slots::default();
+        let now = Instant::now();
+        let id = slots.insert(message(1), now, MINUTE);
+        for (state, owed) in [
+            (State::Waiting, 0),
+            (State::Sending, 1),
+            (State::Outage(now), 1),
+            (State::Backoff(now), 0),
+            (State::Sending, 1),
+        ] {
+            slots.set_state(id, state);
+            assert_eq!(slots.at_sink(), owed);
+        }
+        slots.remove(id);
+        assert_eq!(slots.at_sink(), 0);
     }
 }

@@ -319,3 +319,142 @@ async fn an_idle_queue_is_watched_by_one_long_poll() {
     rig.pass(Duration::from_secs(120)).await;
     assert_eq!(rig.queue.open_receives(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_after_a_refusal_is_no_stall() {
+    let settings = Settings {
+        backoff: Duration::from_secs(300),
+        max_retries: 1,
+        wait: Duration::from_secs(20),
+        ..settings()
+    };
+    let rig = Rig::start(settings, [message(0)], |_, sink| {
+        sink.fail("message-0", [too_large(), too_large()]);
+    });
+    rig.until("refused alone", |rig| rig.counts().retried == 1).await;
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(250) {
+        rig.pass(Duration::from_secs(10)).await;
+        let report = rig.voice.health.report(tokio::time::Instant::now());
+        assert!(report.healthy, "{report:?}");
+    }
+    assert_eq!(rig.queue.deliveries("message-0"), 1, "its lease is extended meanwhile");
+    rig.until("stored after the wait", |rig| rig.counts().sent == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_without_progress_for_a_minute_is_red_and_is_begun_anew() {
+    let rig = Rig::start(settings(), (0..3).map(message), |_, sink| sink.stand_still());
+    rig.until("with the sink", |rig| rig.sink.tries().len() == 3).await;
+    rig.until("begun anew", |rig| rig.sink.renewals() == 1).await;
+    assert!(!rig.voice.health.report(tokio::time::Instant::now()).healthy);
+    rig.sink.go_on();
+    rig.until("all are stored", |rig| rig.counts().sent == 3).await;
+    assert!(rig.voice.health.report(tokio::time::Instant::now()).healthy);
+    assert_eq!((rig.sink.stored().len(), rig.queue.renewals()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_that_get_nowhere_begin_the_connections_to_the_queue_anew() {
+    let rig = Rig::start(settings(), [message(0)], |queue, _| queue.fail_deletes(u32::MAX));
+    rig.until("begun anew", |rig| rig.queue.renewals() > 0).await;
+    rig.queue.fail_deletes(0);
+    rig.until("deleted", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.sink.stored(), ["message-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_left_to_redrive_stays_hidden_for_its_time_although_the_first_call_failed() {
+    let settings = Settings {
+        dead_letters: false,
+        max_retries: 0,
+        backoff: Duration::from_secs(8),
+        ..settings()
+    };
+    let rig = Rig::start(settings, [message(0)], |queue, sink| {
+        sink.poison("message-0");
+        queue.fail_hides(1);
+    });
+    let hidden = |rig: &Rig| rig.queue.log().iter().any(|call| call.starts_with("hide message-0/1"));
+    rig.until("given back", hidden).await;
+    let seconds: Vec<u64> = rig
+        .queue
+        .log()
+        .iter()
+        .filter_map(|call| call.strip_prefix("hide message-0/1 ")?.parse().ok())
+        .collect();
+    assert!(seconds.iter().all(|seconds| *seconds >= 8), "{seconds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_again_after_it_was_stored_is_deleted_and_not_sent_again() {
+    let settings = Settings {
+        remember: Duration::from_secs(300),
+        ..settings()
+    };
+    let rig = Rig::start(settings, [message(0)], |_, _| {});
+    rig.until("deleted", |rig| rig.queue.left().is_empty()).await;
+    rig.queue.push(message(0));
+    rig.until("recognised", |rig| rig.counts().deduplicated == 1).await;
+    rig.until("deleted again", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.sink.stored(), ["message-0"]);
+    rig.pass(Duration::from_secs(301)).await;
+    rig.queue.push(message(0));
+    rig.until("sent again after the window", |rig| rig.sink.stored().len() == 2)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_try_failed_is_no_duplicate_when_it_comes_again() {
+    let settings = Settings {
+        remember: Duration::from_secs(300),
+        dead_letters: false,
+        max_retries: 0,
+        ..settings()
+    };
+    let rig = Rig::start(settings, [message(0)], |_, sink| {
+        sink.fail("message-0", [too_large(), too_large()]);
+    });
+    rig.until("stored at its second coming", |rig| rig.counts().sent == 1)
+        .await;
+    assert_eq!((rig.counts().deduplicated, rig.queue.deliveries("message-0")), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_for_an_extension_that_is_never_answered_leaves_time_for_the_next() {
+    let settings = Settings {
+        visibility: Duration::from_secs(10),
+        ..settings()
+    };
+    let rig = Rig::start(settings, (0..3).map(message), |queue, sink| {
+        sink.stand_still();
+        queue.swallow_hides(2);
+    });
+    rig.until("with the sink", |rig| rig.sink.tries().len() == 3).await;
+    rig.pass(Duration::from_secs(50)).await;
+    assert_eq!(rig.counts().leases_lost, 0);
+    assert!((0..3).all(|n| rig.queue.deliveries(&format!("message-{n}")) == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_larger_than_expected_never_exceed_the_limit_together() {
+    let settings = Settings {
+        receivers: 8,
+        max_messages: 10_000,
+        max_bytes: 300_000,
+        largest_message: 1024,
+        ..settings()
+    };
+    let large = |n| crate::source::Message {
+        body: "x".repeat(10_000),
+        ..message(n)
+    };
+    let messages = (0..200).map(message).chain((200..400).map(large));
+    let rig = Rig::start(settings, messages, |queue, _| queue.sizes_are_known());
+    rig.until("empty", |rig| {
+        assert!(rig.counts().buffered_bytes <= 300_000, "{:?}", rig.counts());
+        rig.queue.left().is_empty()
+    })
+    .await;
+    assert_eq!(rig.sink.stored().len(), 400);
+}

@@ -16,10 +16,10 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::sink::failure::judge;
+use crate::sink::outcomes::Outcomes;
 use crate::sink::record::{self, Origin};
 use crate::sink::{Delivery, Failure, Refusal, Route, Sink, Ticket};
 use crate::source::Message;
@@ -75,7 +75,7 @@ pub struct CreateProducerError(#[source] KafkaError);
 
 impl KafkaSink {
     /// Makes the sink; it connects in the background and reports to `outcomes`.
-    pub fn new(settings: KafkaSettings, outcomes: mpsc::Sender<Delivery>) -> Result<Self, CreateProducerError> {
+    pub fn new(settings: KafkaSettings, outcomes: Outcomes) -> Result<Self, CreateProducerError> {
         let context = Context::new(&settings.connection);
         let lane = |config| Lane {
             config,
@@ -132,6 +132,15 @@ impl Sink for KafkaSink {
         }
     }
 
+    fn renew(&self) {
+        for lane in [&self.together, &self.alone] {
+            if let Some((producer, _)) = &*lane.built() {
+                producer.context().broken.store(true, Ordering::Relaxed);
+                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+            }
+        }
+    }
+
     fn abandon(&self) {
         for lane in [&self.together, &self.alone] {
             if let Some((producer, _)) = &*lane.built() {
@@ -146,7 +155,7 @@ impl Sink for KafkaSink {
 struct Lane {
     config: ClientConfig,
     context: Context,
-    outcomes: mpsc::Sender<Delivery>,
+    outcomes: Outcomes,
     built: Mutex<Option<(Arc<Courier>, Instant)>>,
     said: Mutex<Seldom>,
 }
@@ -193,7 +202,7 @@ impl Lane {
 /// Reports outcomes to the pump, and passes everything else on to the shared context.
 struct Reporter {
     context: Context,
-    outcomes: mpsc::Sender<Delivery>,
+    outcomes: Outcomes,
     broken: AtomicBool,
     noise: Mutex<Seldom>,
 }
@@ -239,14 +248,13 @@ impl ClientContext for Reporter {
 impl ProducerContext for Reporter {
     type DeliveryOpaque = usize;
 
-    /// Runs on the producer's own thread, which may wait; the channel has room for every message anyway.
+    /// Runs on the producer's own thread.
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
         let result = result.as_ref().map(|_| ()).map_err(|(error, _)| {
             self.note(error);
             judge(error)
         });
-        // The pump is gone at the very end of a stop; then nobody needs the outcome.
-        let _ = self.outcomes.blocking_send(Delivery {
+        self.outcomes.report(Delivery {
             ticket: Ticket(ticket),
             result,
         });
@@ -349,7 +357,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_producer_that_is_broken_for_good_is_made_anew_after_a_pause() {
-        let (outcomes, _deliveries) = crate::sink::deliveries(10);
+        let (outcomes, _deliveries) = crate::sink::outcomes::outcomes();
         let sink = KafkaSink::new(settings(Compression::None), outcomes).expect("a sink");
         let first = sink.together.producer().expect("a producer");
         first
@@ -365,7 +373,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_larger_than_librdkafka_takes_is_refused_for_its_content() {
-        let (outcomes, _deliveries) = crate::sink::deliveries(10);
+        let (outcomes, _deliveries) = crate::sink::outcomes::outcomes();
         let sink = KafkaSink::new(settings(Compression::None), outcomes).expect("a sink");
         let huge = Message {
             body: "x".repeat(LARGEST_RECORD + 1),

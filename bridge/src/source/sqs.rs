@@ -143,12 +143,14 @@ impl Source for SqsQueue {
             .collect())
     }
 
-    async fn settle(&self, request: Settle) -> Result<Vec<Settled>, Error> {
+    async fn settle(&self, request: Settle, _limit: Duration) -> Result<Vec<Settled>, Error> {
         match request {
             Settle::Delete(receipts) => self.delete(receipts).await,
             Settle::Hide(receipts) => self.hide(receipts).await,
         }
     }
+
+    fn renew(&self) {}
 }
 
 const SYSTEM_ATTRIBUTES: [SystemAttribute; 6] = [

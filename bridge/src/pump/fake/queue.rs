@@ -31,6 +31,10 @@ struct QueueState {
     settle_is_down: bool,
     open_receives: u32,
     receives_hang: bool,
+    renewals: u32,
+    hide_failures: u32,
+    swallowed_hides: u32,
+    sizes_are_known: bool,
 }
 
 struct Held {
@@ -93,6 +97,21 @@ impl FakeQueue {
         self.state().refused_deletes.insert(id.to_owned(), count);
     }
 
+    /// Makes the next calls that hide messages fail as a whole.
+    pub(crate) fn fail_hides(&self, count: u32) {
+        self.state().hide_failures = count;
+    }
+
+    /// Leaves the next calls that hide messages without an answer, until their time is over.
+    pub(crate) fn swallow_hides(&self, count: u32) {
+        self.state().swallowed_hides = count;
+    }
+
+    /// Makes the size of a reply known before the reply.
+    pub(crate) fn sizes_are_known(&self) {
+        self.state().sizes_are_known = true;
+    }
+
     /// Makes every settle call fail, or work again.
     pub(crate) fn settle_is_down(&self, down: bool) {
         self.state().settle_is_down = down;
@@ -145,6 +164,11 @@ impl FakeQueue {
         self.state().attempts.clone()
     }
 
+    /// Returns how often it was begun anew.
+    pub(crate) fn renewals(&self) -> u32 {
+        self.state().renewals
+    }
+
     /// Returns how many receive calls are open.
     pub(crate) fn open_receives(&self) -> u32 {
         self.state().open_receives
@@ -192,7 +216,7 @@ impl Drop for Open<'_> {
 }
 
 impl Source for FakeQueue {
-    async fn receive(&self, call: Receive) -> Result<Vec<Message>, Error> {
+    async fn receive(&self, mut call: Receive) -> Result<Vec<Message>, Error> {
         self.state().open_receives += 1;
         let _open = Open(self);
         self.state().attempts.push(call.attempt);
@@ -213,6 +237,9 @@ impl Source for FakeQueue {
             let hangs = self.state().receives_hang;
             let messages = if hangs { Vec::new() } else { self.pick(call.max) };
             if !messages.is_empty() || (Instant::now() >= deadline && !hangs) {
+                if self.state().sizes_are_known {
+                    call.room.grow(messages.iter().map(Message::size).sum()).await;
+                }
                 return Ok(messages);
             }
             let soon = Instant::now() + Duration::from_millis(100);
@@ -224,12 +251,26 @@ impl Source for FakeQueue {
         }
     }
 
-    async fn settle(&self, request: Settle) -> Result<Vec<Settled>, Error> {
+    async fn settle(&self, request: Settle, limit: Duration) -> Result<Vec<Settled>, Error> {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let mut state = self.state();
         let deleting = matches!(request, Settle::Delete(_));
-        if state.settle_is_down || (deleting && state.delete_failures > 0) {
-            state.delete_failures = state.delete_failures.saturating_sub(u32::from(deleting));
+        if !deleting && self.state().swallowed_hides > 0 {
+            self.state().swallowed_hides -= 1;
+            tokio::time::sleep(limit).await;
+            return Err(Error {
+                kind: ErrorKind::Timeout,
+                message: "no answer".to_owned(),
+            });
+        }
+        let mut state = self.state();
+        let failures = if deleting {
+            &mut state.delete_failures
+        } else {
+            &mut state.hide_failures
+        };
+        let failing = *failures > 0;
+        *failures = failures.saturating_sub(1);
+        if state.settle_is_down || failing {
             return Err(Error {
                 kind: ErrorKind::Unavailable,
                 message: "broken".to_owned(),
@@ -245,6 +286,10 @@ impl Source for FakeQueue {
         drop(state);
         self.news.notify_waiters();
         Ok(answers)
+    }
+
+    fn renew(&self) {
+        self.state().renewals += 1;
     }
 }
 

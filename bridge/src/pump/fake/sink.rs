@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
+use crate::sink::outcomes::Outcomes;
 use crate::sink::{Cause, Delivery, Failure, Refusal, Route, Sink, Ticket};
 use crate::source::Message;
 
 /// A sink that stores after a moment, refuses what it is told to, and can stand still.
 pub(crate) struct FakeSink {
     state: Mutex<SinkState>,
-    outcomes: mpsc::Sender<Delivery>,
+    outcomes: Outcomes,
 }
 
 #[derive(Default)]
@@ -27,12 +26,13 @@ struct SinkState {
     stands_still: bool,
     full: bool,
     abandoned: bool,
+    renewals: u32,
     tries: Vec<String>,
 }
 
 impl FakeSink {
     /// Makes a sink that reports to `outcomes`.
-    pub(crate) fn new(outcomes: mpsc::Sender<Delivery>) -> Self {
+    pub(crate) fn new(outcomes: Outcomes) -> Self {
         Self {
             state: Mutex::default(),
             outcomes,
@@ -93,6 +93,11 @@ impl FakeSink {
         self.state().tries.clone()
     }
 
+    /// Returns how often it was begun anew.
+    pub(crate) fn renewals(&self) -> u32 {
+        self.state().renewals
+    }
+
     /// Whether it was given up.
     pub(crate) fn abandoned(&self) -> bool {
         self.state().abandoned
@@ -102,7 +107,7 @@ impl FakeSink {
         let outcomes = self.outcomes.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(2)).await;
-            let _ = outcomes.send(Delivery { ticket, result }).await;
+            outcomes.report(Delivery { ticket, result });
         });
     }
 }
@@ -153,6 +158,17 @@ impl Sink for FakeSink {
         };
         self.answer(ticket, result);
         Ok(())
+    }
+
+    fn renew(&self) {
+        let pending = {
+            let mut state = self.state();
+            state.renewals += 1;
+            std::mem::take(&mut state.pending)
+        };
+        for (ticket, _) in pending {
+            self.answer(ticket, Err(Failure::Unavailable("begun anew".to_owned())));
+        }
     }
 
     fn abandon(&self) {
