@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use penstock_crds::{BRIDGE_CONFIG_VARIABLE, BridgeConfig, SqsSource};
+use penstock_crds::{BRIDGE_CONFIG_VARIABLE, BridgeConfig, Errors, GroupFailure, SqsSource};
 
 use crate::pump;
 use crate::sink::kafka::KafkaSettings;
@@ -163,10 +163,10 @@ impl Config {
             max_bytes: args.max_buffer_bytes,
             largest_message: 1 << 20,
             ordered: source.is_fifo(),
-            remember: Duration::ZERO,
+            remember: source.deduplication_window.to_std(),
             max_retries: bridge.errors.max_retries,
             backoff: bridge.errors.backoff.to_std(),
-            dead_letters: bridge.errors.dead_letter_topic.is_some(),
+            dead_letters: parks(&source, &bridge.errors),
             drain: bridge.drain_timeout.to_std(),
         };
         Ok(Self {
@@ -176,6 +176,12 @@ impl Config {
             pump,
         })
     }
+}
+
+/// Whether a message that failed for good goes to the dead-letter topic. A group that is to be held waits for it instead.
+fn parks(source: &SqsSource, errors: &Errors) -> bool {
+    let held = source.is_fifo() && errors.on_group_failure == GroupFailure::Hold;
+    errors.dead_letter_topic.is_some() && !held
 }
 
 /// Checks what the pump builds on. The operator and the document's own checks are stricter, but an environment variable
@@ -196,6 +202,12 @@ fn check(bridge: &BridgeConfig) -> Result<(), ConfigError> {
         source.visibility_timeout.to_std(),
         Duration::from_secs(1),
         half_a_day,
+    )?;
+    lasts(
+        "source.deduplicationWindow",
+        source.deduplication_window.to_std(),
+        Duration::ZERO,
+        Duration::from_secs(3600),
     )?;
     lasts(
         "sink.linger",

@@ -116,6 +116,10 @@ pub struct SqsSourceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub receivers: Option<u32>,
+    /// How long a task remembers what it stored: a message that SQS hands it again within that time is deleted and not stored twice. At
+    /// most `1h`, `0s` to remember nothing; `5m` on a FIFO queue and `0s` otherwise when missing. A task remembers at most 65,536 messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduplication_window: Option<Duration>,
 }
 
 /// A role to take on.
@@ -156,7 +160,8 @@ pub struct KafkaSinkSpec {
     /// How batches are compressed; `lz4` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// How long a record waits for others to share its batch, at most `1s`; `5ms` when missing.
+    /// How long a record waits for others to share its batch, at most `1s`. When missing `5ms`, and `0ms` on a FIFO queue, where the next
+    /// message of a group waits for the one before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
 }

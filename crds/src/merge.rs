@@ -121,6 +121,7 @@ fn errors(mine: &ErrorsSpec, base: &ErrorsSpec) -> ErrorsSpec {
         dead_letter_topic: pick(&mine.dead_letter_topic, &base.dead_letter_topic),
         max_retries: mine.max_retries.or(base.max_retries),
         backoff: mine.backoff.or(base.backoff),
+        on_group_failure: mine.on_group_failure.or(base.on_group_failure),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, AssumeRole, CapacityProvider, Compression, Duration, KafkaSecurity, LaunchType, Name, Placement,
-    RecordKey, RunningTasks, SecretReference, TargetMode,
+    Architecture, AssumeRole, CapacityProvider, Compression, Duration, GroupFailure, KafkaSecurity, LaunchType, Name,
+    Placement, RecordKey, RunningTasks, SecretReference, TargetMode,
 };
 
 /// A connector that passed validation.
@@ -59,6 +59,9 @@ pub struct SqsSource {
     pub assume_role: Option<AssumeRole>,
     /// Receive calls in flight at once.
     pub receivers: u32,
+    /// How long a task remembers what it stored.
+    #[serde(default)]
+    pub deduplication_window: Duration,
 }
 
 impl SqsSource {
@@ -113,6 +116,9 @@ pub struct Errors {
     pub max_retries: u32,
     /// The wait before the first retry.
     pub backoff: Duration,
+    /// What becomes of a group when one of its messages failed for good.
+    #[serde(default)]
+    pub on_group_failure: GroupFailure,
 }
 
 /// See [`crate::TaskSpec`].

@@ -102,6 +102,21 @@ pub struct ErrorsSpec {
     /// The wait before the first retry, doubled each time with jitter, `10ms` to `15m`; `1s` when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Duration>,
+    /// What becomes of a message group of a FIFO queue when one of its messages failed for its own content and all retries. When missing
+    /// `dlq-and-continue` if there is a dead-letter topic, else `hold`. A standard queue has no order to keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_group_failure: Option<GroupFailure>,
+}
+
+/// What becomes of a message group when one of its messages failed for good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupFailure {
+    /// The message and all that follow it in its group wait, until the queue's redrive policy takes it away or Kafka takes it.
+    Hold,
+    /// The message goes to the dead-letter topic, and its group goes on without it.
+    #[default]
+    DlqAndContinue,
 }
 
 /// The ECS task that runs the bridge.

@@ -43,6 +43,18 @@ fn the_operators_variable_says_what_to_do() {
 }
 
 #[test]
+fn a_group_that_is_to_be_held_is_not_parked_although_there_is_a_topic_for_dead_letters() {
+    let held = BRIDGE.replace(r#""maxRetries": 3"#, r#""maxRetries": 3, "onGroupFailure": "hold""#);
+    let load = |config: &str| load(&[], &[("PENSTOCK_CONNECTOR", config), SECRETS[0], SECRETS[1]]);
+    assert!(!load(&held).expect("a configuration").pump.dead_letters);
+    let standard = held.replace("orders.fifo", "orders");
+    assert!(
+        load(&standard).expect("a configuration").pump.dead_letters,
+        "no order to keep"
+    );
+}
+
+#[test]
 fn a_missing_secret_is_named() {
     let error = load(&[], &[("PENSTOCK_CONNECTOR", BRIDGE), SECRETS[0]])
         .expect_err("no password")

@@ -56,6 +56,7 @@ fn shared() -> BoxedStrategy<Value> {
             ("deadLetterTopic", names(["a", "b"])),
             ("maxRetries", numbers([1, 2])),
             ("backoff", names(["1s", "2s"])),
+            ("onGroupFailure", names(["hold", "dlq-and-continue"])),
         ]),
         section(&[
             ("cpu", numbers([256, 512])),

@@ -1,7 +1,7 @@
 //! `spec.sink` and `spec.errors`: the topics that the bridge writes.
 
 use super::faults::Faults;
-use crate::{Duration, Errors, ErrorsSpec, KafkaSink, KafkaSinkSpec, RecordKey, SinkSpec, SqsSource};
+use crate::{Duration, Errors, ErrorsSpec, GroupFailure, KafkaSink, KafkaSinkSpec, RecordKey, SinkSpec, SqsSource};
 
 pub(super) fn sink(spec: Option<&SinkSpec>, source: &SqsSource, faults: &mut Faults) -> KafkaSink {
     let kafka = spec.and_then(|sink| sink.kafka.clone());
@@ -29,7 +29,21 @@ pub(super) fn errors(spec: Option<&ErrorsSpec>, sink: &KafkaSink, faults: &mut F
             );
         }
     }
+    let natural = match spec.dead_letter_topic {
+        Some(_) => GroupFailure::DlqAndContinue,
+        None => GroupFailure::Hold,
+    };
+    let on_group_failure = spec.on_group_failure.unwrap_or(natural);
+    if on_group_failure == GroupFailure::DlqAndContinue && spec.dead_letter_topic.is_none() {
+        faults.refuse(
+            "spec.errors.onGroupFailure",
+            "dlq-and-continue",
+            "needs a topic to park the message in, and there is no `deadLetterTopic`",
+            "add `deadLetterTopic`, or use `hold`",
+        );
+    }
     Errors {
+        on_group_failure,
         dead_letter_topic: spec.dead_letter_topic,
         max_retries: faults.within(
             "spec.errors.maxRetries",
@@ -65,7 +79,7 @@ fn kafka_sink(spec: &KafkaSinkSpec, is_there: bool, source: &SqsSource, faults: 
         linger: faults.lasting(
             "spec.sink.kafka.linger",
             spec.linger,
-            Duration::from_millis(5),
+            Duration::from_millis(if source.is_fifo() { 0 } else { 5 }),
             Duration::from_millis(0)..=Duration::from_secs(1),
             "is longer than a record may wait for others",
         ),

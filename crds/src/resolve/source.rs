@@ -34,8 +34,6 @@ fn sqs_source(name: &Name, spec: &SqsSourceSpec, is_there: bool, faults: &mut Fa
         Default::default()
     };
     SqsSource {
-        queue_url,
-        region,
         max_messages: faults.within(
             "spec.source.sqs.maxMessages",
             spec.max_messages,
@@ -66,6 +64,15 @@ fn sqs_source(name: &Name, spec: &SqsSourceSpec, is_there: bool, faults: &mut Fa
             1..=64,
             "is not a number of receive calls that one task can keep in flight",
         ),
+        deduplication_window: faults.lasting(
+            "spec.source.sqs.deduplicationWindow",
+            spec.deduplication_window,
+            Duration::from_secs(if queue_url.ends_with(".fifo") { 300 } else { 0 }),
+            Duration::from_secs(0)..=Duration::from_secs(3600),
+            "is longer than a task can remember what it stored",
+        ),
+        queue_url,
+        region,
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{AlarmKind, Document, Duration, RecordKey, parse_value};
+use crate::{AlarmKind, Document, Duration, GroupFailure, RecordKey, parse_value};
 
 /// A connector that needs no profile and has no fault.
 fn sound() -> Value {
@@ -104,6 +104,22 @@ fn defaults_are_those_that_the_fields_promise() {
         (100, 200)
     );
     assert!(connector.scaling.is_none() && connector.alarms.is_empty());
+}
+
+#[test]
+fn a_fifo_queue_is_remembered_not_lingered_over_and_held_unless_there_are_dead_letters() {
+    let standard = resolved(&[]);
+    assert_eq!(standard.source.deduplication_window, Duration::from_secs(0));
+    let fifo = (
+        "/source/sqs/queueUrl",
+        json!("https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo"),
+    );
+    let held = resolved(std::slice::from_ref(&fifo));
+    assert_eq!(held.source.deduplication_window, Duration::from_secs(300));
+    assert_eq!(held.sink.linger, Duration::from_millis(0));
+    assert_eq!(held.errors.on_group_failure, GroupFailure::Hold);
+    let parked = resolved(&[fifo, ("/errors", json!({ "deadLetterTopic": "dead" }))]);
+    assert_eq!(parked.errors.on_group_failure, GroupFailure::DlqAndContinue);
 }
 
 #[test]
@@ -358,6 +374,8 @@ fn every_bad_value_is_refused_where_it_stands() {
         ("/errors", json!({ "deadLetterTopic": "orders" }), "spec.errors.deadLetterTopic", "another topic"),
         ("/errors", json!({ "maxRetries": 101 }), "spec.errors.maxRetries", "0 to 100"),
         ("/errors", json!({ "backoff": "0s" }), "spec.errors.backoff", "10ms"),
+        ("/errors", json!({ "onGroupFailure": "dlq-and-continue" }), "spec.errors.onGroupFailure", "deadLetterTopic"),
+        ("/source/sqs/deduplicationWindow", json!("2h"), "spec.source.sqs.deduplicationWindow", "1h"),
         ("/kafka/bootstrapServers", json!([]), "spec.kafka.bootstrapServers", "host:port"),
         ("/kafka/bootstrapServers", json!(["broker"]), "spec.kafka.bootstrapServers[0]", "65535"),
         ("/kafka/bootstrapServers", json!(["a:1", "broker:70000"]), "spec.kafka.bootstrapServers[1]", "65535"),
