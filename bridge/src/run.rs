@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use penstock_kafka::chain;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -236,14 +237,4 @@ fn warn_of_misfits(config: &Config, facts: &Facts) {
             "A message that Kafka refuses will come back for ever: set errors.deadLetterTopic, or give the queue a redrive policy"
         );
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(error) = source {
-        parts.push(error.to_string());
-        source = error.source();
-    }
-    parts.join(": ")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use penstock_crds::{DocumentKey, NameError};
-use penstock_kafka::{AdminError, ArgsError, LossReason, ReadError, SendError};
+use penstock_kafka::{AdminError, ArgsError, LossReason, ReadError, SendError, chain};
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,6 @@ pub(crate) enum Failure {
 impl Failure {
     /// Returns the whole chain, one cause behind the other.
     pub(crate) fn report(&self) -> String {
-        format!("error: {}", penstock_operator::reconcile::chain(self))
+        format!("error: {}", chain(self))
     }
 }

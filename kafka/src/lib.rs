@@ -3,11 +3,13 @@
 //! [`Settings`] say where the brokers are and who we are; from them come a client configuration, made of an allow-list
 //! of keys and nothing a user could add to, and the clients: [`Admin`], [`Follower`], [`Producer`] and
 //! [`TransactionalProducer`]. A client of one's own embeds [`Context`], so that it authenticates and logs as these do.
+//! [`chain`] tells an error with all its causes.
 //!
 //! Promises: a secret is never printed, whatever is logged; every wait ends; the loss of every broker is outlived.
 
 mod admin;
 mod args;
+mod chain;
 mod context;
 mod follower;
 mod iam;
@@ -22,6 +24,7 @@ mod transaction;
 
 pub use admin::{Admin, AdminError, NewTopic, TopicSummary};
 pub use args::{ArgsError, KafkaArgs, SecurityMode, read_secret};
+pub use chain::chain;
 pub use context::Context;
 pub use follower::{Event, Follower, LossReason, Progress, ReadError, read_to_end};
 pub use iam::TokenError;

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use penstock_kafka::chain;
 use penstock_operator::config::Args;
-use penstock_operator::{reconcile, run, telemetry};
+use penstock_operator::{run, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,14 +13,14 @@ async fn main() -> ExitCode {
     let config = match Args::parse().resolve() {
         Ok(config) => config,
         Err(error) => {
-            tracing::error!(error = reconcile::chain(&error), "Wrong settings");
+            tracing::error!(error = chain(&error), "Wrong settings");
             return ExitCode::from(64);
         }
     };
     match run::run(config, telemetry::terminated()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = reconcile::chain(&error), "Ended");
+            tracing::error!(error = chain(&error), "Ended");
             ExitCode::FAILURE
         }
     }

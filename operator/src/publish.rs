@@ -12,7 +12,7 @@ use std::time::Duration;
 use penstock_crds::{DocumentKey, Kind, Name, State, Status};
 use penstock_kafka::{
     CommitError, Event, Follower, LossReason, OutgoingRecord, Patience, ReadError, Record, Settings,
-    TransactionalProducer,
+    TransactionalProducer, chain,
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -20,7 +20,6 @@ use tracing::{info, warn};
 
 use crate::journal::{Error, Journal};
 use crate::memory::{Change, Remembered, StateChange, StatusChange};
-use crate::reconcile::chain;
 use crate::topics::Topics;
 
 /// The longest that nothing may come while state or status are read back.

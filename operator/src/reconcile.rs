@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use penstock_crds::{ActionStatus, Connector, Name, State};
+use penstock_kafka::chain;
 
 use crate::cloud::{self, Cloud};
 use crate::journal::{self, Journal};
@@ -82,17 +83,6 @@ impl Error {
             waiting: matches!(source, Some(cloud::Error::Wait { .. })),
         }
     }
-}
-
-/// Returns an error with all its sources in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Makes one pass for `name` and says when to look again.

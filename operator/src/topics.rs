@@ -8,10 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use penstock_crds::MAX_DOCUMENT_BYTES;
-use penstock_kafka::{Admin, AdminError, NewTopic, Patience, ReadError, Settings, TopicSummary, read_to_end};
+use penstock_kafka::{Admin, AdminError, NewTopic, Patience, ReadError, Settings, TopicSummary, chain, read_to_end};
 use tracing::{info, warn};
-
-use crate::reconcile::chain;
 
 /// The topics' prefix unless another is chosen.
 pub const DEFAULT_PREFIX: &str = "penstock";

@@ -76,11 +76,7 @@ pub(crate) fn there<T>(what: &str, value: Option<T>) -> Result<T, Failure> {
 
 /// Returns the answer of a call that should succeed.
 pub(crate) fn done<T, E: std::error::Error>(what: &str, answer: Result<T, E>) -> Result<T, Failure> {
-    answer.map_err(|error| {
-        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        let causes: Vec<String> = causes.map(ToString::to_string).collect();
-        Failure(format!("could not {what}: {}", short(&causes.join(": "))))
-    })
+    answer.map_err(|error| Failure(format!("could not {what}: {}", short(&penstock_kafka::chain(&error)))))
 }
 
 /// Cuts what nobody reads: an answer of AWS may be pages long.

@@ -10,6 +10,7 @@ use aws_sdk_sqs::types::{
 };
 use bytes::Bytes;
 use penstock_crds::SqsSource;
+use penstock_kafka::chain;
 
 use crate::source::access::Access;
 use crate::source::{Error, ErrorKind, Header, Message, Receipt, Receive, Settle, Settled, Source};
@@ -273,6 +274,7 @@ where
             let code = answer.err().code().unwrap_or("no code");
             format!("{code}: {}", answer.err().message().unwrap_or("no reason given"))
         }
+        // Unlike its debug form, an error's text carries no headers of the exchange.
         other => chain(other),
     };
     Error { kind, message }
@@ -302,17 +304,6 @@ fn kind_of(code: &str) -> ErrorKind {
         | "IncompleteSignature" => ErrorKind::Credentials,
         _ => ErrorKind::Unavailable,
     }
-}
-
-/// Returns the messages of an error and its sources; unlike its debug form they carry no headers of the exchange.
-fn chain(error: &dyn StdError) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(error) = source {
-        parts.push(error.to_string());
-        source = error.source();
-    }
-    parts.join(": ")
 }
 
 fn misbuilt(error: aws_sdk_sqs::error::BuildError) -> Error {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use penstock_crds::{Difference, DocumentKey, Kind, Name, Phase};
-use penstock_kafka::Record;
+use penstock_kafka::{Record, chain};
 use penstock_operator::cloud::aws::{Aws, AwsSettings};
 use penstock_operator::plan::accept::Verdict;
 use penstock_operator::preview::{Asked, Preview, previews};
-use penstock_operator::reconcile::{Error, chain};
+use penstock_operator::reconcile::Error;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -6,6 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use penstock_kafka::chain;
 
 use crate::cloud::Error;
 
@@ -181,7 +182,7 @@ where
     E: StdError + 'static,
 {
     let operation = operation.to_owned();
-    let text = chain(failure);
+    let text = one_line(&chain(failure));
     let lost = matches!(failure, SdkError::TimeoutError(_))
         || find::<ConnectorError>(failure).is_some_and(|error| error.is_io() || error.is_timeout());
     let credentials = find::<CredentialsError>(failure);
@@ -222,12 +223,6 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source()).take(20)
-}
-
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut texts: Vec<String> = sources(error).map(ToString::to_string).collect();
-    texts.dedup();
-    one_line(&texts.join(": "))
 }
 
 /// Returns a text without line breaks and not longer than a status bears.
