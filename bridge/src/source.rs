@@ -6,9 +6,11 @@
 pub mod access;
 pub mod sqs;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
 
 /// The right to settle one delivery of one message; a redelivery carries another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +55,14 @@ impl Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Its name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Its value, any bytes.
     pub value: Bytes,
 }
 
 impl Header {
     /// Makes a header of text.
-    pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn text(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             value: Bytes::from(value.into()),
@@ -69,13 +71,53 @@ impl Header {
 }
 
 /// One call for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Receive {
     /// The most messages to return.
     pub max: u32,
     /// The name of this attempt: a call that failed is repeated under the same name, so that an ordered source can hand
     /// out again what the lost reply held.
     pub attempt: String,
+    /// The room for what it brings.
+    pub room: Room,
+}
+
+/// The room in memory for what one call brings. How much that is shows only as the answer begins.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// The bytes that are reserved.
+    pub reserved: usize,
+    more: Option<mpsc::Sender<More>>,
+}
+
+/// A wish for so many bytes in place of those that were reserved; the answer grants them.
+pub type More = (usize, oneshot::Sender<()>);
+
+impl Room {
+    /// Returns room of `reserved` bytes; whoever reserved them hears by `more` that they do not suffice.
+    pub fn new(reserved: usize, more: mpsc::Sender<More>) -> Self {
+        Self {
+            reserved,
+            more: Some(more),
+        }
+    }
+
+    /// Returns room for anything.
+    pub fn unlimited() -> Self {
+        Self {
+            reserved: usize::MAX,
+            more: None,
+        }
+    }
+
+    /// Returns once there is room for `bytes` in place of what was reserved, or nobody is left to grant it.
+    pub async fn grow(&self, bytes: usize) {
+        let Some(more) = &self.more else { return };
+        let (grant, granted) = oneshot::channel();
+        if more.send((bytes, grant)).await.is_ok() {
+            let _nobody_is_left = granted.await;
+        }
+    }
 }
 
 /// What a source is told about messages that it handed out, at most [`SETTLE_BATCH`] at a time.
@@ -106,8 +148,8 @@ pub trait Source: Send + Sync + 'static {
     /// Waits for messages as long as the source was configured to.
     fn receive(&self, call: Receive) -> impl Future<Output = Result<Vec<Message>, Error>> + Send;
 
-    /// Settles messages; the answers are in the order of the question.
-    fn settle(&self, request: Settle) -> impl Future<Output = Result<Vec<Settled>, Error>> + Send;
+    /// Settles messages within `limit`; the answers are in the order of the question.
+    fn settle(&self, request: Settle, limit: Duration) -> impl Future<Output = Result<Vec<Settled>, Error>> + Send;
 }
 
 /// Why a whole call failed. Every kind is waited out: what is wrong may be mended while the bridge runs.

@@ -9,14 +9,15 @@ use crate::pump::receivers::Reservation;
 use crate::pump::slots::{SlotId, State};
 use crate::pump::{Pump, backoff};
 use crate::sink::Sink;
-use crate::source::{Error, ErrorKind, Message, Receipt, Receive, Settle, Settled, Source};
+use crate::source::{Error, ErrorKind, Message, Receipt, Receive, Room, Settle, Settled, Source};
 
 /// How much longer than its own wait a receive call may take. The source has shorter timeouts; this one is for a source
 /// that hangs all the same.
 const RECEIVE_MARGIN: Duration = Duration::from_secs(15);
 
-/// How long a settle call may take, for the same reason.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a settle call may take, and how much longer than it says, for the same reason.
+const SETTLE_LIMIT: Duration = Duration::from_secs(8);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a call brought back.
 #[derive(Debug)]
@@ -61,6 +62,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let call = Receive {
             max,
             attempt: reservation.attempt.0.clone(),
+            room: Room::unlimited(),
         };
         let cut_off = self.cut_off.clone();
         self.calls.spawn(async move {
@@ -88,7 +90,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.settle_calls += 1;
         let source = self.source.clone();
         self.calls.spawn(async move {
-            let result = timeout(SETTLE_TIMEOUT, source.settle(request)).await;
+            let result = timeout(SETTLE_TIMEOUT, source.settle(request, SETTLE_LIMIT)).await;
             let result = result.unwrap_or_else(|_| Err(too_late(SETTLE_TIMEOUT)));
             Event::Settled {
                 purpose,

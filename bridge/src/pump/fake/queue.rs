@@ -224,7 +224,7 @@ impl Source for FakeQueue {
         }
     }
 
-    async fn settle(&self, request: Settle) -> Result<Vec<Settled>, Error> {
+    async fn settle(&self, request: Settle, _limit: Duration) -> Result<Vec<Settled>, Error> {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let mut state = self.state();
         let deleting = matches!(request, Settle::Delete(_));
