@@ -6,6 +6,7 @@
 pub mod access;
 pub mod sqs;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,14 +55,14 @@ impl Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Its name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Its value, any bytes.
     pub value: Bytes,
 }
 
 impl Header {
     /// Makes a header of text.
-    pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn text(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             value: Bytes::from(value.into()),
@@ -84,7 +85,8 @@ pub struct Receive {
 /// The room that is reserved for the reply to one call, and the way to ask for more.
 #[derive(Debug, Clone)]
 pub struct Room {
-    reserved: usize,
+    /// The bytes that are reserved.
+    pub reserved: usize,
     call: u64,
     asks: Option<mpsc::Sender<Ask>>,
 }
@@ -121,11 +123,10 @@ impl Room {
 
     /// Returns once there is room for a reply of that many bytes. To be called when its size is known and before it is
     /// read, so that what waits is not held here.
-    pub async fn grow(&mut self, bytes: usize) {
+    pub async fn grow(&self, bytes: usize) {
         if bytes <= self.reserved {
             return;
         }
-        self.reserved = bytes;
         let Some(asks) = &self.asks else { return };
         let (granted, answer) = oneshot::channel();
         let ask = Ask {

@@ -86,7 +86,8 @@ impl Receivers {
         if open >= self.wanted as usize || held_back {
             return None;
         }
-        let bytes = self.per_call * self.estimate;
+        // What travels is larger than what arrives: names, quotes and escapes.
+        let bytes = self.per_call * (self.estimate + self.estimate / 4);
         // A message may be larger than the whole limit; with nothing else held it passes all the same.
         let alone = held == 0 && open == 0;
         let room = free_messages >= (open + 1) * self.per_call && free_bytes >= self.reserved_bytes + bytes;
@@ -239,13 +240,13 @@ mod tests {
     async fn no_call_is_opened_without_room_for_what_it_may_bring() {
         let mut receivers = Receivers::new(4, 10, 1000);
         let now = Instant::now();
-        let first = receivers.open(now, 20, 20_000, 0).expect("room");
+        let first = receivers.open(now, 20, 25_000, 0).expect("room");
         receivers.returned(first.call, vec![1000; 10]);
-        assert!(receivers.open(now, 9, 20_000, 991).is_none(), "too few slots");
-        assert!(receivers.open(now, 990, 9_999, 10).is_none(), "too few bytes");
-        assert!(receivers.open(now, 10, 10_000, 10).is_some());
+        assert!(receivers.open(now, 9, 25_000, 991).is_none(), "too few slots");
+        assert!(receivers.open(now, 990, 12_499, 10).is_none(), "too few bytes");
+        assert!(receivers.open(now, 10, 12_500, 10).is_some());
         assert!(
-            receivers.open(now, 10, 10_000, 10).is_none(),
+            receivers.open(now, 10, 12_500, 10).is_none(),
             "the open call holds them"
         );
     }
@@ -262,11 +263,11 @@ mod tests {
         let now = Instant::now();
         let call = receivers.open(now, 100, 1 << 20, 0).expect("room").call;
         receivers.returned(call, [10]);
-        assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 9000);
+        assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 11_250);
         let mut receivers = Receivers::new(1, 10, 1000);
         let call = receivers.open(now, 100, 1 << 20, 0).expect("room").call;
         receivers.returned(call, [5000]);
-        assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 50_000);
+        assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 62_500);
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) fn headers(message: &Message, cause: Option<(&Origin, &Cause)>) -> Ow
     let own = message
         .headers
         .iter()
-        .map(|header| (header.name.as_str(), header.value.as_ref()));
+        .map(|header| (header.name.as_ref(), header.value.as_ref()));
     let cause = cause
         .map(|(origin, cause)| cause_headers(origin, cause))
         .into_iter()

@@ -1,6 +1,4 @@
-//! How the bridge reaches SQS: credentials, regions, timeouts.
-//!
-//! Long polls and deletes have a client each, so that polls that wait never hold up a delete.
+//! How the bridge reaches SQS: region, endpoint, credentials, and the SDK's client for what is asked seldom.
 
 use std::time::Duration;
 
@@ -8,32 +6,35 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_sqs::config::{StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::ServiceConfigKey;
 use penstock_crds::SqsSource;
 
 /// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long an attempt of a call that does not wait may take, and all attempts together.
-const SETTLE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(18);
+/// How long an attempt of a call that is made seldom may take, and all attempts together.
+const SELDOM_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
+const SELDOM_TIMEOUT: Duration = Duration::from_secs(18);
 
-/// How much longer than its own wait an attempt of a receive call may take, and all attempts together.
-const RECEIVE_ATTEMPT_MARGIN: Duration = Duration::from_secs(5);
-const RECEIVE_MARGIN: Duration = Duration::from_secs(10);
-
-/// The clients for one queue.
+/// What is known of the way to SQS.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// For long polls.
-    pub receive: Client,
-    /// For everything else.
-    pub settle: Client,
+    /// The SDK's client, for calls that are made seldom.
+    pub(super) seldom: Client,
+    /// Where calls go, or why that is not known.
+    pub(super) endpoint: Result<String, String>,
+    /// The region that signatures name.
+    pub(super) region: String,
+    /// Who we are.
+    pub(super) credentials: Option<SharedCredentialsProvider>,
 }
 
-/// Makes the clients. `AWS_ENDPOINT_URL` and the default chain of credentials hold, as everywhere in AWS's SDKs.
+/// Finds the way to a queue as AWS's SDKs do: `AWS_ENDPOINT_URL`, the shared configuration and the default chain of
+/// credentials hold.
 pub async fn connect(source: &SqsSource, connector: &str) -> Access {
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(source.region.clone()))
@@ -41,27 +42,72 @@ pub async fn connect(source: &SqsSource, connector: &str) -> Access {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await;
-    let role = assumed(source, connector, &shared).await;
-    let wait = source.wait_time.to_std();
-    let receive = timeouts(wait + RECEIVE_ATTEMPT_MARGIN, wait + RECEIVE_MARGIN);
-    let settle = timeouts(SETTLE_ATTEMPT_TIMEOUT, SETTLE_TIMEOUT);
+    connect_by(&shared, source, connector).await
+}
+
+/// Finds the way to a queue by a configuration that somebody else has loaded.
+pub async fn connect_by(shared: &SdkConfig, source: &SqsSource, connector: &str) -> Access {
+    let credentials = match &source.assume_role {
+        Some(_) => assumed(source, connector, shared).await,
+        None => shared.credentials_provider(),
+    };
     Access {
-        receive: client(&shared, role.clone(), receive),
-        settle: client(&shared, role, settle),
+        seldom: seldom(shared, credentials.clone()),
+        endpoint: endpoint(shared, &source.region).await,
+        region: source.region.clone(),
+        credentials,
     }
 }
 
-fn client(shared: &SdkConfig, role: Option<SharedCredentialsProvider>, timeouts: TimeoutConfig) -> Client {
-    // One more attempt at once covers connections that were closed while idle; longer waits are the pump's.
+fn seldom(shared: &SdkConfig, credentials: Option<SharedCredentialsProvider>) -> Client {
+    // One more attempt at once covers connections that were closed while idle; longer waits are the caller's.
     let retry = RetryConfig::standard()
         .with_max_attempts(2)
         .with_initial_backoff(Duration::from_millis(50));
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(SELDOM_ATTEMPT_TIMEOUT)
+        .operation_timeout(SELDOM_TIMEOUT)
+        .build();
     let mut config = aws_sdk_sqs::config::Builder::from(shared)
-        .http_client(http_client())
         .timeout_config(timeouts)
         .retry_config(retry);
-    config.set_credentials_provider(role.or_else(|| shared.credentials_provider()));
+    config.set_credentials_provider(credentials);
     Client::from_conf(config.build())
+}
+
+/// Returns where the SDK would send calls to: what the environment or the shared configuration names, else what AWS's
+/// rules say of the region.
+async fn endpoint(shared: &SdkConfig, region: &str) -> Result<String, String> {
+    let params = Params::builder()
+        .region(region)
+        .set_use_fips(shared.use_fips())
+        .set_use_dual_stack(shared.use_dual_stack())
+        .set_endpoint(named_endpoint(shared))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let resolver = DefaultResolver::new();
+    let resolved = ResolveEndpoint::resolve_endpoint(&resolver, &params).await;
+    resolved
+        .map(|endpoint| endpoint.url().to_owned())
+        .map_err(|error| error.to_string())
+}
+
+fn named_endpoint(shared: &SdkConfig) -> Option<String> {
+    let general = shared.endpoint_url().map(str::to_owned);
+    if shared.get_origin("endpoint_url").is_client_config() {
+        return general;
+    }
+    let key = ServiceConfigKey::builder()
+        .service_id("SQS")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .expect("all three parts are there");
+    let own = shared
+        .service_config()
+        .and_then(|configuration| configuration.load_config(key));
+    own.or(general)
 }
 
 async fn assumed(source: &SqsSource, connector: &str, shared: &SdkConfig) -> Option<SharedCredentialsProvider> {
@@ -82,14 +128,6 @@ fn session_name(connector: &str) -> String {
     format!("penstock-{connector}").chars().take(64).collect()
 }
 
-fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
-        .build()
-}
-
 fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -100,9 +138,62 @@ fn http_client() -> SharedHttpClient {
 mod tests {
     use super::*;
 
+    fn configuration() -> aws_config::SdkConfig {
+        SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build()
+    }
+
     #[test]
     fn a_session_name_fits_what_sts_takes() {
         assert_eq!(session_name("orders"), "penstock-orders");
         assert_eq!(session_name(&"a".repeat(63)).len(), 64);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_nobody_names_follows_from_the_region() {
+        for (region, endpoint_of_it) in [
+            ("eu-west-1", "https://sqs.eu-west-1.amazonaws.com"),
+            ("cn-north-1", "https://sqs.cn-north-1.amazonaws.com.cn"),
+        ] {
+            assert_eq!(
+                endpoint(&configuration(), region).await.as_deref(),
+                Ok(endpoint_of_it),
+                "{region}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn fips_and_both_kinds_of_address_change_the_endpoint() {
+        let fips = configuration().to_builder().use_fips(true).build();
+        let dual = configuration().to_builder().use_dual_stack(true).build();
+        assert_eq!(
+            endpoint(&fips, "us-east-1").await.as_deref(),
+            Ok("https://sqs-fips.us-east-1.amazonaws.com")
+        );
+        assert_eq!(
+            endpoint(&dual, "eu-west-1").await.as_deref(),
+            Ok("https://sqs.eu-west-1.api.aws")
+        );
+    }
+
+    /// What `AWS_ENDPOINT_URL_SQS` says, for a configuration that came from the environment.
+    #[derive(Debug)]
+    struct OwnEndpoint;
+
+    impl aws_types::service_config::LoadServiceConfig for OwnEndpoint {
+        fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+            (key.service_id() == "SQS").then(|| "http://127.0.0.1:2".to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_for_sqs_alone_goes_before_the_general_one() {
+        let general = configuration().to_builder().endpoint_url("http://127.0.0.1:1").build();
+        let both = general.to_builder().service_config(OwnEndpoint).build();
+        assert_eq!(
+            endpoint(&general, "eu-west-1").await.as_deref(),
+            Ok("http://127.0.0.1:1")
+        );
+        assert_eq!(endpoint(&both, "eu-west-1").await.as_deref(), Ok("http://127.0.0.1:2"));
     }
 }

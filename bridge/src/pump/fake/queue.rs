@@ -216,7 +216,7 @@ impl Drop for Open<'_> {
 }
 
 impl Source for FakeQueue {
-    async fn receive(&self, mut call: Receive) -> Result<Vec<Message>, Error> {
+    async fn receive(&self, call: Receive) -> Result<Vec<Message>, Error> {
         self.state().open_receives += 1;
         let _open = Open(self);
         self.state().attempts.push(call.attempt);
