@@ -51,6 +51,8 @@ pub struct Counts {
     pub leases_lost: u64,
     /// Receive calls that returned.
     pub receives: u64,
+    /// Calls to the source that were made: receive, delete, and hide (which extends and gives back).
+    pub calls: [u64; 3],
     /// Calls to the source that failed.
     pub source_errors: u64,
     /// Tries that failed because the sink could not be used.
@@ -118,6 +120,11 @@ impl Collector for Snapshot {
         let counts = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, help, value) in counters(&counts) {
             ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        let help = "Calls made to the queue, answered or not; hide extends leases and gives messages back";
+        let mut calls = encoder.encode_descriptor("source_calls", help, None, MetricType::Counter)?;
+        for (operation, made) in ["receive", "delete", "hide"].iter().zip(counts.calls) {
+            ConstCounter::new(made).encode(calls.encode_family(&[("operation", *operation)])?)?;
         }
         #[expect(
             clippy::cast_precision_loss,
@@ -313,6 +320,7 @@ mod tests {
             sent: 4,
             in_flight: 3,
             last_success: 1500,
+            calls: [5, 2, 1],
             ..Counts::default()
         });
         telemetry.took(Duration::from_millis(20));
@@ -322,6 +330,7 @@ mod tests {
             "penstock_bridge_records_out_total{connector=\"orders\"} 4",
             "penstock_bridge_records_failed_total{connector=\"orders\"} 0",
             "penstock_bridge_records_dlq_total{connector=\"orders\"} 0",
+            "penstock_bridge_source_calls_total{operation=\"delete\",connector=\"orders\"} 2",
             "penstock_bridge_inflight{connector=\"orders\"} 3",
             "penstock_bridge_lease_lost_total{connector=\"orders\"} 0",
             "penstock_bridge_last_success_timestamp_seconds{connector=\"orders\"} 1.5",

@@ -1,46 +1,46 @@
-//! How fast the bridge moves a backlog, and what that costs, beside a bare loop over the same queue and broker.
+//! How fast the bridge moves a backlog, and what that costs, beside bare loops over the same queue and broker.
 
-use std::sync::Arc;
+mod queue;
+mod run;
+mod topic;
+
 use std::time::Duration;
 
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use futures::{StreamExt, TryStreamExt, stream};
-use penstock_tests::binaries::{bin, ours};
+use penstock_tests::Error;
+use penstock_tests::binaries::bin;
 use penstock_tests::kafka::Broker;
 use penstock_tests::localcloud::LocalCloud;
-use penstock_tests::ports::free_port;
-use penstock_tests::process::{Process, Program};
-use penstock_tests::stage::backlog;
-use penstock_tests::{Error, unique, wait_until};
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Serialize;
-use serde_json::json;
-use tokio::time::Instant;
 
 use crate::figures::{largest, median, print_json, print_table};
-use crate::usage::{Usage, usage};
+use run::{Mover, Run, Scene};
 
-const PARTITIONS: i32 = 6;
-/// How long one run may take.
-const RUN: Duration = Duration::from_secs(600);
-/// Batches that fill the queue at once.
-const SENDERS: usize = 32;
+/// Bodies as large as this and smaller are sent as often as was asked for; of larger ones there are fewer, so that a
+/// backlog fits into memory.
+const SMALL: usize = 4096;
+
+/// The delays and sizes of `--matrix`.
+const DELAYS: [u64; 3] = [2, 20, 40];
+const SIZES: [usize; 4] = [200, 1024, 2048, 65_536];
 
 /// What is measured.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
-    /// Messages in the queue as a run begins
+    /// Messages in the queue as a run begins; fewer of those above 4 KiB
     #[arg(long, default_value_t = 50_000)]
     messages: u64,
-    /// Bytes of a message's body
-    #[arg(long, default_value_t = 1024)]
-    bytes: usize,
-    /// Receive calls at once, of the bridge and of the bare loop alike
-    #[arg(long, default_value_t = 8)]
-    receivers: usize,
-    /// How long each SQS call takes at least, as a round trip does, in milliseconds
-    #[arg(long, default_value_t = 2)]
-    sqs_delay: u64,
+    /// Bytes of a message's body; several with commas between
+    #[arg(long, value_delimiter = ',', default_value = "1024")]
+    bytes: Vec<usize>,
+    /// Receive calls at once, of the bridge and of the bare loops alike; 8 at up to 5 ms and 64 above when missing
+    #[arg(long)]
+    receivers: Option<usize>,
+    /// How long each SQS call takes at least, as a round trip does, in milliseconds; several with commas between
+    #[arg(long, value_delimiter = ',', default_value = "2")]
+    sqs_delay: Vec<u64>,
+    /// Round trips of 2, 20 and 40 ms with bodies of 200 B, 1 KiB, 2 KB and 64 KiB each
+    #[arg(long, conflicts_with_all = ["bytes", "sqs_delay"])]
+    matrix: bool,
     /// Runs of each, taking turns; the median is shown
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -49,28 +49,25 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What one run showed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Run {
-    messages_per_second: f64,
-    cpu_seconds_per_100_000: f64,
-    peak_mebibytes: f64,
+struct Figures {
+    sqs: &'static str,
+    kafka: &'static str,
+    cores: usize,
+    rounds: usize,
+    bridge_binary_mebibytes: f64,
+    scenes: Vec<Measured>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Figures {
-    messages: u64,
-    bytes: usize,
-    receivers: usize,
-    sqs: String,
-    kafka: &'static str,
-    cores: usize,
-    rounds: usize,
+struct Measured {
+    #[serde(flatten)]
+    scene: Scene,
     bridge: Summary,
-    bare_loop: Summary,
-    ratio: Run,
+    sdk_loop: Summary,
+    own_loop: Summary,
 }
 
 /// Medians, and the most memory of all runs.
@@ -82,37 +79,38 @@ struct Summary {
     runs: Vec<Run>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mover {
-    Bridge,
-    Bare,
-}
-
 /// Measures and prints.
 pub(crate) async fn measure(args: &Args) -> Result<(), Error> {
-    eprintln!("== starting Kafka and localcloud");
-    let cloud = LocalCloud::builder()?.arg(&format!("--sqs-delay={}ms", args.sqs_delay));
-    let (broker, cloud) = tokio::try_join!(Broker::start(), cloud.start())?;
-    let (mut bridge, mut bare) = (Vec::new(), Vec::new());
-    for round in 1..=args.rounds.max(1) {
-        for mover in [Mover::Bridge, Mover::Bare] {
-            eprintln!("== round {round} of {}: {mover:?}", args.rounds.max(1));
-            let run = run(args, mover, &broker, &cloud).await?;
-            if mover == Mover::Bridge { &mut bridge } else { &mut bare }.push(run);
+    let broker = Broker::start().await?;
+    let (delays, sizes) = if args.matrix {
+        (DELAYS.to_vec(), SIZES.to_vec())
+    } else {
+        (args.sqs_delay.clone(), args.bytes.clone())
+    };
+    let mut scenes = Vec::new();
+    for delay in delays {
+        eprintln!("== SQS calls take {delay} ms");
+        let cloud = LocalCloud::builder()?
+            .arg(&format!("--sqs-delay={delay}ms"))
+            .start()
+            .await?;
+        for bytes in &sizes {
+            let scene = Scene {
+                sqs_delay_milliseconds: delay,
+                bytes: *bytes,
+                messages: messages(args.messages, *bytes),
+                receivers: args.receivers.unwrap_or(if delay <= 5 { 8 } else { 64 }),
+            };
+            scenes.push(measure_scene(scene, args.rounds.max(1), &broker, &cloud).await?);
         }
     }
-    let (bridge, bare_loop) = (summary(bridge), summary(bare));
     let figures = Figures {
-        messages: args.messages,
-        bytes: args.bytes,
-        receivers: args.receivers,
-        sqs: format!("localcloud, each call at least {} ms", args.sqs_delay),
-        kafka: "Apache Kafka, one broker on this machine, acks=all",
+        sqs: "localcloud, each call with the delay that is named",
+        kafka: "Apache Kafka, one broker on this machine, acks=all, lz4",
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         rounds: args.rounds.max(1),
-        ratio: ratio(&bridge.median, &bare_loop.median),
-        bridge,
-        bare_loop,
+        bridge_binary_mebibytes: binary_size()?,
+        scenes,
     };
     if args.json {
         return print_json(&figures);
@@ -121,225 +119,122 @@ pub(crate) async fn measure(args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
+async fn measure_scene(scene: Scene, rounds: usize, broker: &Broker, cloud: &LocalCloud) -> Result<Measured, Error> {
+    let mut runs: [Vec<Run>; 3] = Default::default();
+    for round in 1..=rounds {
+        for (place, mover) in [Mover::Bridge, Mover::SdkLoop, Mover::OwnLoop].into_iter().enumerate() {
+            eprintln!("== {} bytes, round {round} of {rounds}: {mover:?}", scene.bytes);
+            runs[place].push(run::run(&scene, mover, broker, cloud).await?);
+        }
+    }
+    let [bridge, sdk_loop, own_loop] = runs.map(summary);
+    Ok(Measured {
+        scene,
+        bridge,
+        sdk_loop,
+        own_loop,
+    })
+}
+
+fn messages(asked: u64, bytes: usize) -> u64 {
+    let share = (SMALL as u64).min(bytes as u64).max(1);
+    (asked * share / (bytes as u64).max(1)).max(100)
+}
+
 fn summary(runs: Vec<Run>) -> Summary {
+    let of = |figure: fn(&Run) -> f64| median(runs.iter().map(figure));
     let median = Run {
-        messages_per_second: median(runs.iter().map(|run| run.messages_per_second)),
-        cpu_seconds_per_100_000: median(runs.iter().map(|run| run.cpu_seconds_per_100_000)),
+        messages_per_second: of(|run| run.messages_per_second),
+        cpu_seconds_per_100_000: of(|run| run.cpu_seconds_per_100_000),
+        cores: of(|run| run.cores),
         peak_mebibytes: largest(runs.iter().map(|run| run.peak_mebibytes)),
+        first_record_milliseconds: of(|run| run.first_record_milliseconds),
+        sqs_calls_per_100_000: of(|run| run.sqs_calls_per_100_000),
     };
     Summary { median, runs }
 }
 
-fn ratio(bridge: &Run, bare: &Run) -> Run {
-    Run {
-        messages_per_second: bridge.messages_per_second / bare.messages_per_second,
-        cpu_seconds_per_100_000: bridge.cpu_seconds_per_100_000 / bare.cpu_seconds_per_100_000,
-        peak_mebibytes: bridge.peak_mebibytes / bare.peak_mebibytes,
-    }
+#[expect(clippy::cast_precision_loss, reason = "binaries are smaller than 2^52 bytes")]
+fn binary_size() -> Result<f64, Error> {
+    let size = std::fs::metadata(bin("penstock-bridge")?).map_err(|source| Error::Io {
+        step: "look at the bridge's binary".to_owned(),
+        source,
+    })?;
+    Ok(size.len() as f64 / f64::from(1 << 20))
 }
 
 fn print(figures: &Figures) {
     println!(
-        "{} messages of {} bytes, {} receive calls at once, {} cores for everything, {} rounds (median; memory: largest)",
-        figures.messages, figures.bytes, figures.receivers, figures.cores, figures.rounds
+        "{} cores for everything; {} rounds, taking turns (median; memory: largest). SQS: {}. Kafka: {}. The bridge's binary: {:.1} MiB.",
+        figures.cores, figures.rounds, figures.sqs, figures.kafka, figures.bridge_binary_mebibytes
     );
-    println!("SQS: {}. Kafka: {}.\n", figures.sqs, figures.kafka);
-    let row = |name: &str, run: &Run| {
-        vec![
-            name.to_owned(),
-            format!("{:.0}", run.messages_per_second),
-            format!("{:.2}", run.cpu_seconds_per_100_000),
-            format!("{:.1}", run.peak_mebibytes),
-        ]
-    };
-    let ratio = &figures.ratio;
-    let ratios = [
-        ratio.messages_per_second,
-        ratio.cpu_seconds_per_100_000,
-        ratio.peak_mebibytes,
-    ];
-    let head = ["", "messages/s", "CPU s per 100,000", "peak MiB"].map(str::to_owned);
-    let ratios = ratios.iter().map(|ratio| format!("{ratio:.2}"));
-    print_table(&[
-        head.to_vec(),
-        row("penstock-bridge", &figures.bridge.median),
-        row("bare loop", &figures.bare_loop.median),
-        std::iter::once("ratio".to_owned()).chain(ratios).collect(),
-    ]);
-}
-
-/// One backlog, moved from its first record to its last delete. Starting up is no part of the time, but of the CPU.
-async fn run(args: &Args, mover: Mover, broker: &Broker, cloud: &LocalCloud) -> Result<Run, Error> {
-    let sqs = cloud.endpoint().sqs();
-    let made = sqs.create_queue().queue_name(unique("bench")).send().await;
-    let queue_url = made
-        .map_err(|error| aws("make a queue", &error))?
-        .queue_url
-        .unwrap_or_default();
-    let topic = unique("bench");
-    broker.topic(&topic, PARTITIONS, &[]).await?;
-    fill(&sqs, &queue_url, args).await?;
-    let process = start(args, mover, broker, cloud, &queue_url, &topic)?;
-    let moved = wait_for_records(&process, broker, &topic).await?;
-    let began = Instant::now();
-    let emptied = process.ready("an empty queue", RUN, || async {
-        match backlog(&sqs, &queue_url).await {
-            Ok(0) => Ok(()),
-            Ok(left) => Err(format!("{left} messages left")),
-            Err(error) => Err(error.to_string()),
-        }
-    });
-    emptied.await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let used = usage(process.pid()).unwrap_or_default();
-    process.kill().await?;
-    check_all_there(broker, &topic, args.messages).await?;
-    Ok(figures(args.messages, moved, seconds, used))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "there are fewer messages than 2^52")]
-fn figures(messages: u64, moved: u64, seconds: f64, used: Usage) -> Run {
-    Run {
-        messages_per_second: messages.saturating_sub(moved) as f64 / seconds,
-        cpu_seconds_per_100_000: used.cpu_seconds * 100_000.0 / messages as f64,
-        peak_mebibytes: used.peak_mebibytes,
+    for measured in &figures.scenes {
+        let scene = &measured.scene;
+        println!(
+            "\n{} messages of {} bytes, {} ms a call, {} receive calls at once:",
+            scene.messages, scene.bytes, scene.sqs_delay_milliseconds, scene.receivers
+        );
+        let (bridge, sdk, own) = (
+            &measured.bridge.median,
+            &measured.sdk_loop.median,
+            &measured.own_loop.median,
+        );
+        print_table(&[
+            [
+                "",
+                "messages/s",
+                "CPU s per 100,000",
+                "cores",
+                "peak MiB",
+                "first record ms",
+                "SQS calls per 100,000",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            row("penstock-bridge", bridge),
+            row("bare loop, AWS SDK", sdk),
+            row("bare loop, own HTTP", own),
+            vec![
+                "bridge / SDK loop".to_owned(),
+                format!("{:.2}", bridge.messages_per_second / sdk.messages_per_second),
+                format!("{:.2}", bridge.cpu_seconds_per_100_000 / sdk.cpu_seconds_per_100_000),
+            ],
+            vec![
+                "bridge / own loop".to_owned(),
+                format!("{:.2}", bridge.messages_per_second / own.messages_per_second),
+                format!("{:.2}", bridge.cpu_seconds_per_100_000 / own.cpu_seconds_per_100_000),
+            ],
+        ]);
     }
 }
 
-fn start(
-    args: &Args,
-    mover: Mover,
-    broker: &Broker,
-    cloud: &LocalCloud,
-    queue_url: &str,
-    topic: &str,
-) -> Result<Process, Error> {
-    let program = match mover {
-        Mover::Bridge => bridge(args, broker, queue_url, topic)?,
-        Mover::Bare => bare(args, broker, cloud, queue_url, topic)?,
-    };
-    program.envs(cloud.endpoint().environment()).spawn()
+fn row(name: &str, run: &Run) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        format!("{:.0}", run.messages_per_second),
+        format!("{:.2}", run.cpu_seconds_per_100_000),
+        format!("{:.2}", run.cores),
+        format!("{:.1}", run.peak_mebibytes),
+        format!("{:.0}", run.first_record_milliseconds),
+        format!("{:.0}", run.sqs_calls_per_100_000),
+    ]
 }
 
-fn bridge(args: &Args, broker: &Broker, queue_url: &str, topic: &str) -> Result<Program, Error> {
-    let config = json!({
-        "connector": "bench",
-        "source": {
-            "queueUrl": queue_url, "region": "eu-west-1", "maxMessages": 10, "waitTime": "1s",
-            "visibilityTimeout": "60s", "attributes": true, "receivers": args.receivers,
-        },
-        "sink": {"topic": topic, "key": "messageId", "compression": "lz4", "linger": "5ms"},
-        "kafka": {"bootstrapServers": [broker.bootstrap()], "security": {"plaintext": {}}},
-        "errors": {"maxRetries": 3, "backoff": "1s"},
-        "drainTimeout": "10s",
-    });
-    let listen = format!("127.0.0.1:{}", free_port());
-    Ok(ours("penstock-bridge")?
-        .env("PENSTOCK_CONNECTOR", config.to_string())
-        .env("PENSTOCK_LISTEN", listen))
+/// What an idle bridge costs.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct IdleArgs {
+    /// For how long
+    #[arg(long, default_value_t = 120)]
+    seconds: u64,
 }
 
-fn bare(args: &Args, broker: &Broker, cloud: &LocalCloud, queue_url: &str, topic: &str) -> Result<Program, Error> {
-    let endpoint = cloud.endpoint();
-    let program = Program::new("bare-loop", bin("penstock-bench")?)
-        .arg("bare")
-        .args(["--endpoint", endpoint.url()]);
-    let program = program.args(["--account", endpoint.account(), "--queue-url", queue_url]);
-    let program = program.args(["--bootstrap-servers", &broker.bootstrap(), "--topic", topic]);
-    Ok(program.args(["--loops", &args.receivers.to_string()]))
-}
-
-async fn fill(sqs: &aws_sdk_sqs::Client, queue_url: &str, args: &Args) -> Result<(), Error> {
-    let numbers: Vec<u64> = (0..args.messages).collect();
-    let batches = stream::iter(numbers.chunks(10).map(|batch| send(sqs, queue_url, batch, args.bytes)));
-    batches.buffer_unordered(SENDERS).try_collect().await
-}
-
-async fn send(sqs: &aws_sdk_sqs::Client, queue_url: &str, batch: &[u64], bytes: usize) -> Result<(), Error> {
-    let entries = batch.iter().map(|number| {
-        let entry = SendMessageBatchRequestEntry::builder().id(number.to_string());
-        entry.message_body(body(*number, bytes)).build()
-    });
-    let entries: Vec<_> = entries
-        .collect::<Result<_, _>>()
-        .map_err(|error| aws("build a message", &error))?;
-    let sent = sqs
-        .send_message_batch()
-        .queue_url(queue_url)
-        .set_entries(Some(entries))
-        .send()
-        .await;
-    match sent.map_err(|error| aws("send messages", &error))?.failed().first() {
-        Some(failed) => Err(Error::Aws {
-            step: "send messages".to_owned(),
-            reason: failed.code().to_owned(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Text that compresses about as well as JSON does: the same names, other digits.
-fn body(number: u64, bytes: usize) -> String {
-    let mut text = String::with_capacity(bytes + 32);
-    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    while text.len() < bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        text.push_str(&format!("{{\"order\":{:016x}}},", state));
-    }
-    text.truncate(bytes.max(1));
-    text
-}
-
-async fn wait_for_records(process: &Process, broker: &Broker, topic: &str) -> Result<u64, Error> {
-    let consumer = reader(broker)?;
-    let look = || async {
-        match stored(&consumer, topic).await {
-            Ok(0) => Err("none yet".to_owned()),
-            other => other,
-        }
-    };
-    process.ready("the first records", RUN, look).await
-}
-
-/// A bench of something that loses messages would be worth nothing.
-async fn check_all_there(broker: &Broker, topic: &str, messages: u64) -> Result<(), Error> {
-    let consumer = reader(broker)?;
-    let all = wait_until("every message in the topic", Duration::from_secs(30), || async {
-        match stored(&consumer, topic).await {
-            Ok(found) if found >= messages => Ok(()),
-            Ok(found) => Err(format!("{found} of {messages}")),
-            Err(error) => Err(error),
-        }
-    });
-    all.await
-}
-
-fn reader(broker: &Broker) -> Result<Arc<BaseConsumer>, Error> {
-    let made = broker.client().create().map(Arc::new);
-    made.map_err(|source| Error::Kafka {
-        step: "make a consumer".to_owned(),
-        source,
-    })
-}
-
-async fn stored(consumer: &Arc<BaseConsumer>, topic: &str) -> Result<u64, String> {
-    let (consumer, topic) = (Arc::clone(consumer), topic.to_owned());
-    let look = tokio::task::spawn_blocking(move || {
-        let ends =
-            (0..PARTITIONS).map(|partition| consumer.fetch_watermarks(&topic, partition, Duration::from_secs(5)));
-        ends.map(|ends| ends.map(|(_, end)| u64::try_from(end).unwrap_or_default()))
-            .sum::<Result<u64, _>>()
-    });
-    look.await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())
-}
-
-fn aws(step: &str, error: &dyn std::error::Error) -> Error {
-    Error::Aws {
-        step: step.to_owned(),
-        reason: error.to_string(),
-    }
+/// Watches a bridge over an empty queue, with the settings of a document that says nothing about them.
+pub(crate) async fn measure_idle(args: &IdleArgs) -> Result<(), Error> {
+    let (broker, cloud) = tokio::try_join!(Broker::start(), LocalCloud::builder()?.start())?;
+    let idle = run::idle(Duration::from_secs(args.seconds), &broker, &cloud).await?;
+    println!(
+        "an idle bridge over {} s: {:.3} % of a core, {:.2} SQS calls a minute, {:.1} MiB",
+        args.seconds, idle.percent_of_a_core, idle.sqs_calls_a_minute, idle.mebibytes
+    );
+    Ok(())
 }

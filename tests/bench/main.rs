@@ -22,6 +22,8 @@ struct Args {
 enum What {
     /// Messages a second and what they cost, beside a bare loop in the same run
     Bridge(bridge::Args),
+    /// What a bridge costs that has nothing to do
+    Idle(bridge::IdleArgs),
     /// From a document in Kafka to AWS, and what idle passes cost
     Operator(operator::Args),
     /// The bare loop, as a process of its own
@@ -50,6 +52,7 @@ async fn main() -> ExitCode {
 async fn measure(what: What) -> Result<(), penstock_tests::Error> {
     match what {
         What::Bridge(args) => bridge::measure(&args).await,
+        What::Idle(args) => bridge::measure_idle(&args).await,
         What::Operator(args) => operator::measure(&args).await,
         What::Bare(args) => bare::run(&args).await,
     }

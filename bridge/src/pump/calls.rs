@@ -58,6 +58,7 @@ pub(crate) enum Purpose {
 impl<S: Source, K: Sink> Pump<S, K> {
     /// Opens a receive call. A stop lets it run on for a while, as what it brings would otherwise stay hidden.
     pub(super) fn call_receive(&mut self, opened: Opened) {
+        self.counts.calls[0] += 1;
         let source = self.source.clone();
         let limit = self.settings.wait + RECEIVE_MARGIN;
         let call = opened.call;
@@ -114,6 +115,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         limit: Duration,
         now: Instant,
     ) {
+        self.counts.calls[if purpose == Purpose::Delete { 1 } else { 2 }] += 1;
         let source = self.source.clone();
         self.calls.spawn(async move {
             let result = timeout(limit + SETTLE_MARGIN, source.settle(request, limit)).await;
