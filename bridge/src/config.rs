@@ -152,7 +152,6 @@ impl Config {
             linger: bridge.sink.linger.to_std(),
             max_messages,
             max_bytes: args.max_buffer_bytes,
-            topic_limit: usize::MAX,
         };
         let pump = pump::Settings {
             per_call: source.max_messages,

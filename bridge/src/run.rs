@@ -56,6 +56,15 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         health: Arc::new(Health::new(Instant::now())),
     };
     tokio::spawn(server::serve(listener, voice.clone()));
+    let (outcomes, deliveries) = sink::outcomes::outcomes();
+    // Made first: it connects and takes its place at the broker while queue and topics are looked at.
+    let kafka = match KafkaSink::new(config.sink.clone(), outcomes) {
+        Ok(kafka) => kafka,
+        Err(error) => {
+            tracing::error!(error = chain(&error), "The bridge cannot start");
+            return ExitStatus::Configuration;
+        }
+    };
     let queue = SqsQueue::new(
         access::connect(&config.source, &config.connector).await,
         config.source.clone(),
@@ -69,28 +78,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         Err(status) => return status,
     };
     warn_of_misfits(&config, &facts);
-    move_messages(config, queue, facts, voice, shutdown).await
-}
-
-async fn move_messages(
-    config: Config,
-    queue: SqsQueue,
-    facts: Facts,
-    voice: Voice,
-    shutdown: CancellationToken,
-) -> ExitStatus {
-    let (sender, deliveries) = sink::outcomes::outcomes();
-    let sink_settings = sink::kafka::KafkaSettings {
-        topic_limit: facts.topic_limit,
-        ..config.sink
-    };
-    let kafka = match KafkaSink::new(sink_settings, sender) {
-        Ok(kafka) => Arc::new(kafka),
-        Err(error) => {
-            tracing::error!(error = chain(&error), "The bridge cannot start");
-            return ExitStatus::Configuration;
-        }
-    };
+    let kafka = Arc::new(kafka.for_topic_of(facts.topic_limit));
     let settings = pump::Settings {
         largest_message: facts.queue.max_message_bytes,
         ..config.pump

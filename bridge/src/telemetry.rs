@@ -330,7 +330,7 @@ mod tests {
             "penstock_bridge_records_out_total{connector=\"orders\"} 4",
             "penstock_bridge_records_failed_total{connector=\"orders\"} 0",
             "penstock_bridge_records_dlq_total{connector=\"orders\"} 0",
-            "penstock_bridge_source_calls_total{operation=\"delete\",connector=\"orders\"} 2",
+            "penstock_bridge_source_calls_total{connector=\"orders\",operation=\"delete\"} 2",
             "penstock_bridge_inflight{connector=\"orders\"} 3",
             "penstock_bridge_lease_lost_total{connector=\"orders\"} 0",
             "penstock_bridge_last_success_timestamp_seconds{connector=\"orders\"} 1.5",

@@ -56,8 +56,6 @@ pub struct KafkaSettings {
     pub max_messages: usize,
     /// The most bytes that are handed over at once.
     pub max_bytes: usize,
-    /// The largest batch that the topic takes.
-    pub topic_limit: usize,
 }
 
 /// Writes messages to Kafka.
@@ -84,9 +82,9 @@ impl KafkaSink {
             built: Mutex::default(),
             said: Mutex::default(),
         };
-        let together = lane(shared_config(&settings));
+        let together = lane(shared_config(&settings, LARGEST_BATCH));
         together.producer().map_err(CreateProducerError)?;
-        let alone = lane(lone_config(&settings));
+        let alone = lane(lone_config(&settings, LARGEST_BATCH));
         let origin = Origin {
             topic: settings.topic.clone(),
             connector: settings.connector.clone(),
@@ -97,6 +95,15 @@ impl KafkaSink {
             together,
             alone,
         })
+    }
+
+    /// Fits the batches to a topic that takes none larger than `limit`. To be called before the first message is sent.
+    pub fn for_topic_of(mut self, limit: usize) -> Self {
+        if limit < LARGEST_BATCH {
+            self.together.make_anew_with(shared_config(&self.settings, limit));
+            self.alone.make_anew_with(lone_config(&self.settings, limit));
+        }
+        self
     }
 }
 
@@ -194,6 +201,13 @@ impl Lane {
         Ok(producer)
     }
 
+    fn make_anew_with(&mut self, config: ClientConfig) {
+        self.config = config;
+        if let Some((old, _)) = self.built().take() {
+            std::thread::spawn(move || drop(old));
+        }
+    }
+
     fn built(&self) -> std::sync::MutexGuard<'_, Option<(Arc<Courier>, Instant)>> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,7 +275,7 @@ impl ProducerContext for Reporter {
     }
 }
 
-fn shared_config(settings: &KafkaSettings) -> ClientConfig {
+fn shared_config(settings: &KafkaSettings, largest_batch: usize) -> ClientConfig {
     let mut config = settings.connection.client_config();
     let kibibytes = (settings.max_bytes.max(LARGEST_RECORD * 2) / 1024).min(2_097_151);
     config
@@ -272,7 +286,7 @@ fn shared_config(settings: &KafkaSettings) -> ClientConfig {
         .set("linger.ms", settings.linger.as_millis().to_string())
         .set("message.timeout.ms", "0")
         .set("message.max.bytes", LARGEST_RECORD.to_string())
-        .set("batch.size", settings.topic_limit.clamp(1, LARGEST_BATCH).to_string())
+        .set("batch.size", largest_batch.clamp(1, LARGEST_BATCH).to_string())
         .set(
             "queue.buffering.max.messages",
             settings.max_messages.clamp(1, 10_000_000).to_string(),
@@ -283,8 +297,8 @@ fn shared_config(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
-fn lone_config(settings: &KafkaSettings) -> ClientConfig {
-    let mut config = shared_config(settings);
+fn lone_config(settings: &KafkaSettings, largest_batch: usize) -> ClientConfig {
+    let mut config = shared_config(settings, largest_batch);
     config.set("batch.num.messages", "1").set("linger.ms", "0");
     config
 }
@@ -318,7 +332,6 @@ mod tests {
             linger: Duration::from_millis(5),
             max_messages: 1000,
             max_bytes: 64 << 20,
-            topic_limit: 50_000,
         }
     }
 
@@ -333,7 +346,10 @@ mod tests {
         ];
         for compression in all {
             let settings = settings(compression);
-            for config in [shared_config(&settings), lone_config(&settings)] {
+            for config in [
+                shared_config(&settings, LARGEST_BATCH),
+                lone_config(&settings, LARGEST_BATCH),
+            ] {
                 assert!(config.create_native_config().is_ok(), "{compression:?}");
             }
         }
@@ -341,16 +357,15 @@ mod tests {
 
     #[test]
     fn no_batch_is_larger_than_the_topic_takes() {
-        let mut settings = settings(Compression::None);
-        assert_eq!(shared_config(&settings).get("batch.size"), Some("50000"));
-        settings.topic_limit = 10 << 20;
-        assert_eq!(shared_config(&settings).get("batch.size"), Some("1000000"));
+        let settings = settings(Compression::None);
+        assert_eq!(shared_config(&settings, 50_000).get("batch.size"), Some("50000"));
+        assert_eq!(shared_config(&settings, 10 << 20).get("batch.size"), Some("1000000"));
     }
 
     #[test]
     fn the_lone_lane_never_shares_a_batch() {
         assert_eq!(
-            lone_config(&settings(Compression::Lz4)).get("batch.num.messages"),
+            lone_config(&settings(Compression::Lz4), LARGEST_BATCH).get("batch.num.messages"),
             Some("1")
         );
     }
