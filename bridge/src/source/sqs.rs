@@ -7,6 +7,8 @@ mod client;
 mod clock;
 mod credentials;
 mod error;
+#[cfg(test)]
+mod fake;
 mod http;
 mod message;
 mod sign;
@@ -208,3 +210,7 @@ fn chain(error: &dyn StdError) -> String {
     }
     parts.join(": ")
 }
+
+#[cfg(test)]
+#[path = "sqs/queue_tests.rs"]
+mod tests;
