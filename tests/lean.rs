@@ -31,6 +31,7 @@ async fn localcloud() -> Target {
         endpoint: SHARED.get_or_init(start).await.endpoint().clone(),
         attempts: Attempts::BringTheSame,
         checks_names: false,
+        repeats_messages: false,
     }
 }
 
@@ -39,6 +40,7 @@ async fn elasticmq() -> Target {
         endpoint: ElasticMq::shared().await.endpoint().clone(),
         attempts: Attempts::BringOtherReceipts,
         checks_names: true,
+        repeats_messages: false,
     }
 }
 
@@ -47,6 +49,7 @@ async fn moto() -> Target {
         endpoint: Moto::shared().await.endpoint().clone(),
         attempts: Attempts::AreNotRead,
         checks_names: false,
+        repeats_messages: true,
     }
 }
 

@@ -178,7 +178,7 @@ async fn run(args: &Args, mover: Mover, broker: &Broker, cloud: &LocalCloud) -> 
         .unwrap_or_default();
     let topic = unique("bench");
     broker.topic(&topic, PARTITIONS, &[]).await?;
-    fill(&sqs, &queue_url, args).await?;
+    fill(&sqs, &queue_url, args.messages, args.bytes).await?;
     let process = start(args, mover, broker, cloud, &queue_url, &topic)?;
     let moved = wait_for_records(&process, broker, &topic).await?;
     let began = Instant::now();
@@ -249,9 +249,10 @@ fn bare(args: &Args, broker: &Broker, cloud: &LocalCloud, queue_url: &str, topic
     Ok(program.args(["--loops", &args.receivers.to_string()]))
 }
 
-async fn fill(sqs: &aws_sdk_sqs::Client, queue_url: &str, args: &Args) -> Result<(), Error> {
-    let numbers: Vec<u64> = (0..args.messages).collect();
-    let batches = stream::iter(numbers.chunks(10).map(|batch| send(sqs, queue_url, batch, args.bytes)));
+/// Fills a queue with messages of a size.
+pub(crate) async fn fill(sqs: &aws_sdk_sqs::Client, queue_url: &str, messages: u64, bytes: usize) -> Result<(), Error> {
+    let numbers: Vec<u64> = (0..messages).collect();
+    let batches = stream::iter(numbers.chunks(10).map(|batch| send(sqs, queue_url, batch, bytes)));
     batches.buffer_unordered(SENDERS).try_collect().await
 }
 

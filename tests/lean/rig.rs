@@ -25,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) attempts: Attempts,
     /// Whether names that are too long are refused.
     pub(crate) checks_names: bool,
+    /// Whether two who ask at the same moment may be given the same message.
+    pub(crate) repeats_messages: bool,
 }
 
 /// What a repeated receive attempt does.

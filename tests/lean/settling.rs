@@ -65,7 +65,8 @@ pub(crate) async fn many_calls_at_once_take_every_message(target: &Target) {
                 }
                 let receipts = messages.iter().map(|message| message.receipt.clone()).collect();
                 let settled = queue.settle(Settle::Delete(receipts)).await;
-                assert!(settled.iter().all(|settled| *settled == Settled::Done), "{settled:?}");
+                let is_over = |settled: &Settled| matches!(settled, Settled::Done | Settled::Stale);
+                assert!(settled.iter().all(is_over), "{settled:?}");
                 taken.extend(messages.into_iter().map(|message| message.body));
             }
         })
@@ -76,5 +77,6 @@ pub(crate) async fn many_calls_at_once_take_every_message(target: &Target) {
         .flat_map(|taken| taken.expect("no taker panics"))
         .collect();
     let different: BTreeSet<_> = taken.iter().collect();
-    assert_eq!((taken.len(), different.len()), (MESSAGES, MESSAGES));
+    assert_eq!(different.len(), MESSAGES);
+    assert!(taken.len() == MESSAGES || target.repeats_messages, "{taken:?}");
 }
