@@ -1,6 +1,5 @@
 //! How fast the bridge moves a backlog, and what that costs, beside bare loops over the same queue and broker.
 
-mod queue;
 mod run;
 mod topic;
 

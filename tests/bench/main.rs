@@ -4,6 +4,8 @@ mod bare;
 mod bridge;
 mod figures;
 mod operator;
+mod queue;
+mod sqs;
 mod usage;
 
 use std::process::ExitCode;
@@ -26,6 +28,11 @@ enum What {
     Idle(bridge::IdleArgs),
     /// From a document in Kafka to AWS, and what idle passes cost
     Operator(operator::Args),
+    /// What the calls cost that are made for every message, by the SDK and by the bridge's own client
+    Sqs(sqs::Args),
+    /// Loops over SQS by one client, as a process of their own
+    #[command(hide = true)]
+    SqsLoops(sqs::LoopArgs),
     /// The bare loop, as a process of its own
     #[command(hide = true)]
     Bare(bare::Args),
@@ -54,6 +61,8 @@ async fn measure(what: What) -> Result<(), penstock_tests::Error> {
         What::Bridge(args) => bridge::measure(&args).await,
         What::Idle(args) => bridge::measure_idle(&args).await,
         What::Operator(args) => operator::measure(&args).await,
+        What::Sqs(args) => sqs::measure(&args).await,
+        What::SqsLoops(args) => sqs::run_loops(&args).await,
         What::Bare(args) => bare::run(&args).await,
     }
 }

@@ -7,6 +7,8 @@ mod client;
 mod clock;
 mod credentials;
 mod error;
+#[cfg(test)]
+mod fake;
 mod http;
 mod message;
 mod sign;
@@ -198,3 +200,7 @@ where
     };
     Error { kind, message }
 }
+
+#[cfg(test)]
+#[path = "sqs/queue_tests.rs"]
+mod tests;

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{queue, topic};
+use super::topic;
+use crate::queue;
 use crate::usage::usage;
 
 /// How long one run may take.

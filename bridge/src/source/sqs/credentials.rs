@@ -39,10 +39,11 @@ pub(super) struct Credentials {
     turn: tokio::sync::Mutex<Option<Asked>>,
 }
 
-/// When the provider was asked last, and why it failed, if it did.
+/// When the provider was asked last, for what, and why it failed, if it did.
 #[derive(Debug, Clone)]
 struct Asked {
     at: Instant,
+    in_place_of_refused: bool,
     failure: Option<String>,
 }
 
@@ -131,6 +132,7 @@ impl Credentials {
         let answer = self.ask().await;
         *turn = Some(Asked {
             at: Instant::now(),
+            in_place_of_refused: matches!(reason, Reason::Refused(_)),
             failure: answer.as_ref().err().cloned(),
         });
         let now = self.clock.now();
@@ -175,7 +177,9 @@ impl Asked {
         let past = self.at.elapsed();
         match (reason, &self.failure) {
             (_, Some(why)) if past < FAILURE_HOLDS => Some(why.clone()),
-            (Reason::Refused(_), _) if past < REFUSAL_RESTS => Some("they were renewed a moment ago".to_owned()),
+            (Reason::Refused(_), _) if self.in_place_of_refused && past < REFUSAL_RESTS => {
+                Some("they were renewed a moment ago".to_owned())
+            }
             _ => None,
         }
     }

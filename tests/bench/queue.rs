@@ -12,14 +12,14 @@ const SENDERS: usize = 32;
 const LARGEST_BATCH: usize = 1 << 20;
 
 /// Makes a queue and returns its URL.
-pub(super) async fn create(sqs: &Client) -> Result<String, Error> {
+pub(crate) async fn create(sqs: &Client) -> Result<String, Error> {
     let made = sqs.create_queue().queue_name(unique("bench")).send().await;
     let made = made.map_err(|error| aws("make a queue", &error))?;
     Ok(made.queue_url.unwrap_or_default())
 }
 
 /// Sends that many messages of that size.
-pub(super) async fn fill(sqs: &Client, queue_url: &str, messages: u64, bytes: usize) -> Result<(), Error> {
+pub(crate) async fn fill(sqs: &Client, queue_url: &str, messages: u64, bytes: usize) -> Result<(), Error> {
     let numbers: Vec<u64> = (0..messages).collect();
     let together = (LARGEST_BATCH / bytes.max(1)).clamp(1, 10);
     let batches = stream::iter(numbers.chunks(together).map(|batch| send(sqs, queue_url, batch, bytes)));
