@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tracing::{debug, error, info, warn};
 
+use crate::complaint::{Complaints, explain};
 use crate::iam::{self, Token, TokenError};
 use crate::{Security, Settings};
 
@@ -30,6 +31,7 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Context {
     client_id: Arc<str>,
+    complaints: Arc<Complaints>,
     iam: Option<Arc<IamTokens>>,
 }
 
@@ -54,8 +56,14 @@ impl Context {
         };
         Self {
             client_id: settings.client_id.as_str().into(),
+            complaints: Arc::default(),
             iam,
         }
+    }
+
+    /// Returns what the clients of this context complained of lately; clones share it.
+    pub(crate) fn complaints(&self) -> &Complaints {
+        &self.complaints
     }
 
     /// Returns a fresh token if these settings need one. It waits for AWS: never call it on a runtime's worker thread.
@@ -133,7 +141,11 @@ impl ClientContext for Context {
         {
             return debug!(target: "librdkafka", client = &*self.client_id, "{reason}");
         }
-        warn!(target: "librdkafka", client = &*self.client_id, error = %error, "{reason}");
+        // That all brokers are down follows from the complaints about each, and says less.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.complaints.note(reason);
+        }
+        warn!(target: "librdkafka", client = &*self.client_id, error = %error, "{}", explain(reason));
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
