@@ -1,5 +1,8 @@
 //! The one way to Kafka, against a real broker: authentication, transactions, reading to the end and beyond it.
 
+#[path = "kafka/tls.rs"]
+mod tls;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -91,6 +94,7 @@ async fn scram_with_a_wrong_password_says_so_without_printing_it() -> Result<(),
     let error = read_to_end(&scram(broker, "canary-wrong"), &topic, 0, Duration::from_secs(8)).await;
     let error = error.expect_err("a stranger is not let in");
     assert!(matches!(error, ReadError::ReachEnd { .. }), "{error:?}");
+    assert!(error.to_string().contains("Authentication failed"), "{error}");
     assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
     Ok(())
 }

@@ -8,6 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplicat
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::complaint::{amiss, silence};
 use crate::iam::TokenError;
 use crate::native::{self, Description};
 use crate::{Context, Settings};
@@ -50,7 +51,7 @@ pub struct NewTopic {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The client could not be made.
-    #[error("could not make the admin client")]
+    #[error("could not make the admin client{}", amiss(.0))]
     CreateClient(#[source] KafkaError),
     /// There is no token to authenticate with.
     #[error("could not get a token for the admin client")]
@@ -162,7 +163,7 @@ impl Admin {
     async fn describe_topic(&self, topic: &str) -> Result<Option<Description>, AdminError> {
         self.prime().await?;
         let (client, name) = (Arc::clone(&self.client), topic.to_owned());
-        let describe = move || describe(client.inner(), &name);
+        let describe = move || describe(client.inner(), &name, REQUEST_TIMEOUT);
         let described = tokio::task::spawn_blocking(describe);
         described.await.map_err(|_| AdminError::Abandoned)?
     }
@@ -207,11 +208,23 @@ pub(crate) fn prime(client: &Client<Context>) -> Result<(), AdminError> {
 }
 
 /// A request that is never answered does not know why. What the client complained of meanwhile tells: a wrong password, an
-/// address that refuses, a certificate.
-fn describe(client: &Client<Context>, topic: &str) -> Result<Option<Description>, AdminError> {
-    native::describe_topic(client, topic, REQUEST_TIMEOUT).map_err(|source| {
-        let unanswered = code(&source).is_some_and(is_transient);
-        match native::complaint(client).filter(|_| unanswered) {
+/// address that refuses, a certificate. Only for clients whose main queue nobody reads: admin clients, and consumers that have not begun.
+pub(crate) fn describe(
+    client: &Client<Context>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<Description>, AdminError> {
+    native::describe_topic(client, topic, timeout).map_err(|source| {
+        let complaints = client.context().complaints();
+        if let Some(complaint) = native::complaint(client) {
+            complaints.note(&complaint);
+        }
+        let why = match code(&source) {
+            Some(code) if is_transient(code) => complaints.recent(),
+            _ => None,
+        };
+        let unanswered = code(&source) == Some(RDKafkaErrorCode::OperationTimedOut);
+        match why.or_else(|| unanswered.then(|| silence(timeout))) {
             Some(why) => AdminError::Reach(why),
             None => AdminError::DescribeTopic {
                 topic: topic.to_owned(),

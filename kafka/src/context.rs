@@ -20,8 +20,9 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tracing::{debug, error, info, warn};
 
+use crate::complaint::{Complaints, explain};
 use crate::iam::{self, Token, TokenError};
-use crate::{Security, Settings};
+use crate::{Security, Settings, chain};
 
 /// The longest that a client waits for AWS credentials; librdkafka asks again ten seconds after a failure.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,6 +31,7 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Context {
     client_id: Arc<str>,
+    complaints: Arc<Complaints>,
     iam: Option<Arc<IamTokens>>,
 }
 
@@ -54,8 +56,14 @@ impl Context {
         };
         Self {
             client_id: settings.client_id.as_str().into(),
+            complaints: Arc::default(),
             iam,
         }
+    }
+
+    /// Returns what the clients of this context complained of lately; clones share it.
+    pub(crate) fn complaints(&self) -> &Complaints {
+        &self.complaints
     }
 
     /// Returns a fresh token if these settings need one. It waits for AWS: never call it on a runtime's worker thread.
@@ -133,20 +141,20 @@ impl ClientContext for Context {
         {
             return debug!(target: "librdkafka", client = &*self.client_id, "{reason}");
         }
-        warn!(target: "librdkafka", client = &*self.client_id, error = %error, "{reason}");
+        // That all brokers are down follows from the complaints about each, and says less.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.complaints.note(reason);
+        }
+        warn!(target: "librdkafka", client = &*self.client_id, error = %error, "{}", explain(reason));
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        // The caller keeps the text alone, and so do logs in JSON: the causes have to be in it.
         let token = self
             .token()
             .ok_or("these settings need no token")?
-            .inspect_err(|error| {
-                warn!(
-                    client = &*self.client_id,
-                    error = error as &dyn std::error::Error,
-                    "Could not make a token"
-                );
-            })?;
+            .map_err(|error| chain(&error))
+            .inspect_err(|error| warn!(client = &*self.client_id, error, "Could not make a token"))?;
         Ok(OAuthToken {
             token: token.value,
             principal_name: "penstock".to_owned(),
@@ -170,6 +178,9 @@ impl ProducerContext for Context {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_credential_types::provider::future::ProvideCredentials as ProvideCredentialsFuture;
+
     use super::*;
 
     #[test]
@@ -180,6 +191,36 @@ mod tests {
             client_id: "test".to_owned(),
         };
         assert!(Context::new(&settings).token().is_none());
+    }
+
+    #[derive(Debug)]
+    struct Refusing;
+
+    impl ProvideCredentials for Refusing {
+        fn provide_credentials<'a>(&'a self) -> ProvideCredentialsFuture<'a>
+        where
+            Self: 'a,
+        {
+            ProvideCredentialsFuture::ready(Err(CredentialsError::provider_error("the role is gone")))
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_token_that_cannot_be_made_is_told_with_every_cause() {
+        let context = Context {
+            client_id: "test".into(),
+            complaints: Arc::default(),
+            iam: Some(Arc::new(IamTokens {
+                region: "eu-west-1".to_owned(),
+                runtime: Handle::try_current().ok(),
+                credentials: OnceCell::new_with(Some(Some(SharedCredentialsProvider::new(Refusing)))),
+            })),
+        };
+        let made =
+            tokio::task::spawn_blocking(move || context.generate_oauth_token(None).map_err(|error| error.to_string()));
+        let error = made.await.expect("no panic").err().expect("there is no token");
+        assert!(error.starts_with("found no AWS credentials for MSK IAM"), "{error}");
+        assert!(error.ends_with("the role is gone"), "{error}");
     }
 
     #[test]

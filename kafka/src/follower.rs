@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::admin::{self, AdminError};
-use crate::{Context, Patience, Record, Settings, native};
+use crate::complaint::amiss;
+use crate::{Context, Patience, Record, Settings, chain, native};
 
 /// How many events wait for their reader; behind them librdkafka's own queue is limited by bytes.
 const EVENT_QUEUE: usize = 1_000;
@@ -246,19 +247,21 @@ struct Log {
 /// What kept a log from being opened or checked.
 #[derive(Debug, thiserror::Error)]
 enum Hindrance {
-    #[error("could not make the consumer: {0}")]
+    #[error("could not make the consumer{}", amiss(.0))]
     CreateConsumer(#[source] KafkaError),
-    #[error("could not authenticate: {0}")]
+    #[error("could not authenticate")]
     Authenticate(#[source] AdminError),
-    #[error("could not describe the topic: {0}")]
-    DescribeTopic(#[source] KafkaError),
+    #[error(transparent)]
+    DescribeTopic(AdminError),
+    #[error("could not see whether the topic is still the same")]
+    CheckTopic(#[source] KafkaError),
     #[error("the topic does not exist")]
     FindTopic,
-    #[error("could not ask for the log's end: {0}")]
+    #[error("could not ask for the log's end")]
     AskEnd(#[source] KafkaError),
     #[error("a transaction of another writer is open at offset {stable}, before the end {end}")]
     AwaitTransactions { stable: i64, end: i64 },
-    #[error("could not begin to read: {0}")]
+    #[error("could not begin to read")]
     Assign(#[source] KafkaError),
 }
 
@@ -311,8 +314,9 @@ impl Log {
             match self.try_open() {
                 Ok(opened) => return Some(opened),
                 Err(hindrance) => {
-                    warn!(topic = self.topic, %hindrance, "Could not open the log yet");
-                    self.progress.hindered(hindrance.to_string());
+                    let hindrance = chain(&hindrance);
+                    warn!(topic = self.topic, hindrance, "Could not open the log yet");
+                    self.progress.hindered(hindrance);
                 }
             }
             if self.waits(wait) {
@@ -326,7 +330,7 @@ impl Log {
     /// end that the consumer reaches afterwards cannot lie before it.
     fn try_open(&self) -> Result<(BaseConsumer<Context>, String), Hindrance> {
         let consumer = self.consumer("read_committed")?;
-        let described = native::describe_topic(consumer.client(), &self.topic, CHECK_TIMEOUT);
+        let described = admin::describe(consumer.client(), &self.topic, CHECK_TIMEOUT);
         let described = described
             .map_err(Hindrance::DescribeTopic)?
             .ok_or(Hindrance::FindTopic)?;
@@ -378,11 +382,11 @@ impl Log {
             }
             Ok(Some(_)) => self.end(consumer).map(|_| ()),
             Ok(None) => Err(Hindrance::FindTopic),
-            Err(error) => Err(Hindrance::DescribeTopic(error)),
+            Err(error) => Err(Hindrance::CheckTopic(error)),
         };
         match checked {
             Ok(()) => self.progress.made(),
-            Err(hindrance) => self.progress.hindered(hindrance.to_string()),
+            Err(hindrance) => self.progress.hindered(chain(&hindrance)),
         }
         None
     }

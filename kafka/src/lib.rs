@@ -10,6 +10,7 @@
 mod admin;
 mod args;
 mod chain;
+mod complaint;
 mod context;
 mod follower;
 mod iam;

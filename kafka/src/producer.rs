@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
+use crate::complaint::amiss;
 use crate::{Context, OutgoingRecord, Settings};
 
 /// The longest that a record waits for its acknowledgement.
@@ -15,6 +16,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Producer {
     client: FutureProducer<Context>,
+    context: Context,
 }
 
 /// Where a record was written.
@@ -30,8 +32,18 @@ pub struct Delivered {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The client could not be made.
-    #[error("could not make the producer")]
+    #[error("could not make the producer{}", amiss(.0))]
     CreateClient(#[source] KafkaError),
+    /// No broker could be talked to.
+    #[error("could not write the record `{key}` to the topic `{topic}` within {DELIVERY_TIMEOUT:?}: {why}")]
+    Reach {
+        /// Which topic.
+        topic: String,
+        /// Which record.
+        key: String,
+        /// What the client complained of.
+        why: String,
+    },
     /// No acknowledgement came.
     #[error("Kafka did not acknowledge the record `{key}` on the topic `{topic}` (waited up to {DELIVERY_TIMEOUT:?})")]
     Deliver {
@@ -55,10 +67,11 @@ impl Producer {
             .set("linger.ms", "0")
             .set("message.max.bytes", crate::transaction::MAX_RECORD_BYTES)
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
+        let context = Context::new(settings);
         let client = config
-            .create_with_context(Context::new(settings))
+            .create_with_context(context.clone())
             .map_err(SendError::CreateClient)?;
-        Ok(Self { client })
+        Ok(Self { client, context })
     }
 
     /// Writes one record and returns where it stands, once the brokers have acknowledged it.
@@ -76,11 +89,20 @@ impl Producer {
                 partition: delivery.partition,
                 offset: delivery.offset,
             }),
-            Err((source, _)) => Err(SendError::Deliver {
-                topic: record.topic.clone(),
-                key: record.key.clone(),
+            Err((source, _)) => Err(self.unacknowledged(record, source)),
+        }
+    }
+
+    fn unacknowledged(&self, record: &OutgoingRecord, source: KafkaError) -> SendError {
+        let (topic, key) = (record.topic.clone(), record.key.clone());
+        let in_vain = source.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut);
+        match self.context.complaints().recent().filter(|_| in_vain) {
+            Some(why) => SendError::Reach { topic, key, why },
+            None => SendError::Deliver {
+                topic,
+                key,
                 source: Box::new(source),
-            }),
+            },
         }
     }
 }

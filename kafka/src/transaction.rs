@@ -18,6 +18,7 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerConte
 use tokio::sync::OwnedMutexGuard;
 use tracing::warn;
 
+use crate::complaint::amiss;
 use crate::{Context, OutgoingRecord, Patience, Settings};
 
 /// The largest record that a producer of ours sends: what a broker takes with its default settings.
@@ -55,7 +56,7 @@ enum Phase {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The client could not be made.
-    #[error("could not make the transactional producer `{id}`")]
+    #[error("could not make the transactional producer `{id}`{}", amiss(source))]
     CreateClient {
         /// Its transactional id.
         id: String,
@@ -72,6 +73,14 @@ pub enum CommitError {
         id: String,
         /// What Kafka said.
         source: KafkaError,
+    },
+    /// No broker could be talked to, to take the transactional id over.
+    #[error("could not take over the transactional id `{id}`: {why}")]
+    Reach {
+        /// The transactional id.
+        id: String,
+        /// What the client complained of.
+        why: String,
     },
     /// Another producer took the transactional id over.
     #[error(
@@ -112,7 +121,7 @@ impl CommitError {
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
-            Self::CreateClient { .. } | Self::Initialize { .. } | Self::Fenced { .. }
+            Self::CreateClient { .. } | Self::Initialize { .. } | Self::Reach { .. } | Self::Fenced { .. }
         )
     }
 }
@@ -142,12 +151,7 @@ impl TransactionalProducer {
                     warn!(transactional_id = id, error = %source, "Could not take over the transactional id yet");
                     tokio::time::sleep(wait).await;
                 }
-                _ => {
-                    return Err(CommitError::Initialize {
-                        id: id.to_owned(),
-                        source,
-                    });
-                }
+                _ => return Err(not_taken_over(id, &client, source, fatal)),
             }
         }
         Ok(Self {
@@ -215,6 +219,20 @@ impl TransactionalProducer {
             key: first.key.clone(),
             source: source.clone(),
         })
+    }
+}
+
+/// A call that was never answered does not know why; the client's last complaint does.
+fn not_taken_over(
+    id: &str,
+    client: &ThreadedProducer<TransactionContext>,
+    source: KafkaError,
+    answered: bool,
+) -> CommitError {
+    let id = id.to_owned();
+    match client.client().context().kafka.complaints().recent() {
+        Some(why) if !answered => CommitError::Reach { id, why },
+        _ => CommitError::Initialize { id, source },
     }
 }
 

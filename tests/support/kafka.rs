@@ -1,6 +1,7 @@
 //! Apache Kafka as one process: broker and controller, with a data directory and ports that survive a restart.
 //!
-//! It listens on loopback twice: PLAINTEXT, and SASL_PLAINTEXT with SCRAM-SHA-512 for [`SCRAM_USER`]. Topics must be created.
+//! It listens on loopback twice: PLAINTEXT, and SASL_PLAINTEXT with SCRAM-SHA-512 for [`SCRAM_USER`]. A broker with TLS listens twice
+//! more: SSL, where clients have to show a certificate, and SASL_SSL with SCRAM-SHA-512. Topics must be created.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::error::io;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 use crate::records::idempotent_producer;
+use crate::tls::Authority;
 use crate::{Error, parts, rundir};
 
 /// Who may use the SASL listener.
@@ -25,6 +27,7 @@ pub const SCRAM_USER: &str = "alice";
 /// With which password.
 pub const SCRAM_PASSWORD: &str = "alice-of-the-suites";
 
+const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
 const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
@@ -36,7 +39,19 @@ pub struct Broker {
     settings: PathBuf,
     port: u16,
     sasl_port: u16,
+    tls: Option<Tls>,
     process: Mutex<Option<Arc<Process>>>,
+}
+
+/// What a broker with TLS has beside the others.
+struct Tls {
+    authority: Authority,
+    port: u16,
+    sasl_port: u16,
+    /// The broker's private key and certificate in one file.
+    identity: PathBuf,
+    /// Whose client certificates it takes.
+    trusted: PathBuf,
 }
 
 impl Broker {
@@ -48,13 +63,31 @@ impl Broker {
             .await
     }
 
+    /// Returns the broker with TLS that the tests of this binary share; the first caller starts it.
+    pub async fn shared_with_tls() -> &'static Self {
+        static SHARED: OnceCell<Broker> = OnceCell::const_new();
+        SHARED
+            .get_or_init(|| async { Self::start_with_tls().await.expect("the shared broker with TLS starts") })
+            .await
+    }
+
     /// Starts a broker of its own, for tests that stop or break it.
     pub async fn start() -> Result<Self, Error> {
+        Self::start_as(None).await
+    }
+
+    async fn start_with_tls() -> Result<Self, Error> {
+        let authority = Authority::new("penstock-tests").await?;
+        Self::start_as(Some(Tls::made(authority).await?)).await
+    }
+
+    async fn start_as(tls: Option<Tls>) -> Result<Self, Error> {
         let jars = parts::fetch("kafka").await?;
         let home = rundir::fresh_data_directory("kafka")?;
         let (port, sasl_port) = (free_port(), free_port());
         let settings = home.join("server.properties");
-        fs::write(&settings, server_properties(&home, port, sasl_port)).map_err(io("write the broker's settings"))?;
+        fs::write(&settings, server_properties(&home, port, sasl_port, tls.as_ref()))
+            .map_err(io("write the broker's settings"))?;
         let classpath = jars.join("libs/*").display().to_string();
         let producer = idempotent_producer(&plaintext_client(port))?;
         let broker = Self {
@@ -63,6 +96,7 @@ impl Broker {
             settings,
             port,
             sasl_port,
+            tls,
             process: Mutex::new(None),
         };
         broker.format().await?;
@@ -78,6 +112,25 @@ impl Broker {
     /// Returns the address of the SASL_PLAINTEXT listener.
     pub fn sasl_bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.sasl_port)
+    }
+
+    /// Returns the address of the SSL listener, where a client has to show a certificate of [`Broker::authority`].
+    pub fn tls_bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.tls().port)
+    }
+
+    /// Returns the address of the SASL_SSL listener.
+    pub fn sasl_tls_bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.tls().sasl_port)
+    }
+
+    /// Returns who signed the broker's certificate, and whose clients it lets in.
+    pub fn authority(&self) -> &Authority {
+        &self.tls().authority
+    }
+
+    fn tls(&self) -> &Tls {
+        self.tls.as_ref().expect("only a broker with TLS is asked for it")
     }
 
     /// Returns what a client of the PLAINTEXT listener is configured with.
@@ -191,15 +244,48 @@ impl Broker {
     }
 }
 
+impl Tls {
+    /// Kafka reads PEM itself, so no key store of Java's is needed.
+    async fn made(authority: Authority) -> Result<Self, Error> {
+        let home = rundir::fresh_data_directory("broker-tls")?;
+        let broker = authority.issue("broker", "IP:127.0.0.1").await?;
+        let (identity, trusted) = (home.join("identity.pem"), home.join("trusted.pem"));
+        let both = format!("{}{}", broker.private_key, broker.certificate);
+        fs::write(&identity, both).map_err(io("write the broker's certificate"))?;
+        fs::write(&trusted, authority.certificate()).map_err(io("write whom the broker trusts"))?;
+        let (port, sasl_port) = (free_port(), free_port());
+        Ok(Self {
+            authority,
+            port,
+            sasl_port,
+            identity,
+            trusted,
+        })
+    }
+
+    fn listeners(&self) -> String {
+        format!(",SSL://127.0.0.1:{},SASL_SSL://127.0.0.1:{}", self.port, self.sasl_port)
+    }
+
+    fn properties(&self) -> String {
+        let (identity, trusted) = (self.identity.display(), self.trusted.display());
+        format!(
+            "ssl.keystore.type=PEM\nssl.keystore.location={identity}\nssl.truststore.type=PEM\n\
+             ssl.truststore.location={trusted}\nlistener.name.ssl.ssl.client.auth=required\n"
+        )
+    }
+}
+
 fn plaintext_client(port: u16) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", format!("127.0.0.1:{port}"));
     config
 }
 
-fn server_properties(home: &Path, port: u16, sasl_port: u16) -> String {
+fn server_properties(home: &Path, port: u16, sasl_port: u16, tls: Option<&Tls>) -> String {
     let (controller, logs) = (free_port(), home.join("log").display().to_string());
-    let listeners = format!("PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}");
+    let encrypted = tls.map(Tls::listeners).unwrap_or_default();
+    let listeners = format!("PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}{encrypted}");
     let settings = [
         ("process.roles", "broker,controller"),
         ("node.id", "1"),
@@ -209,14 +295,15 @@ fn server_properties(home: &Path, port: u16, sasl_port: u16) -> String {
         ("advertised.listeners", &listeners),
         (
             "listener.security.protocol.map",
-            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL",
         ),
         ("inter.broker.listener.name", "PLAINTEXT"),
         ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
         (
             "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config",
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            SCRAM_MODULE,
         ),
+        ("listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config", SCRAM_MODULE),
         ("log.dirs", &logs),
         ("auto.create.topics.enable", "false"),
         ("group.initial.rebalance.delay.ms", "0"),
@@ -227,8 +314,6 @@ fn server_properties(home: &Path, port: u16, sasl_port: u16) -> String {
         ("transaction.state.log.min.isr", "1"),
         ("transaction.state.log.num.partitions", "4"),
     ];
-    settings
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"))
-        .collect()
+    let lines = settings.iter().map(|(name, value)| format!("{name}={value}\n"));
+    lines.chain(tls.map(Tls::properties)).collect()
 }

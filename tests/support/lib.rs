@@ -1,7 +1,7 @@
 //! The equipment of the suites: real parts, started and stopped by the tests themselves.
 //!
 //! [`kafka::Broker`] is Apache Kafka, [`moto::Moto`] and [`elasticmq::ElasticMq`] are emulators that others wrote, and
-//! [`localcloud::LocalCloud`] is our own model of AWS as a process. Each comes up once per test binary with `shared()` (names from
+//! [`localcloud::LocalCloud`] is our own model of AWS as a process; [`tls`] makes certificates. Each comes up once per test binary with `shared()` (names from
 //! [`unique`] keep tests apart) or alone with `start()`. Whatever was started ends with the test binary, however that ends.
 //! Nothing here talks to anything but loopback: [`aws::Endpoint`] refuses every other address.
 
@@ -22,6 +22,7 @@ pub mod scene;
 pub mod source_text;
 pub mod stage;
 pub mod story;
+pub mod tls;
 pub mod wait;
 
 use std::sync::atomic::{AtomicU32, Ordering};
