@@ -57,6 +57,11 @@ struct Resource {
     #[serde(rename = "type")]
     kind: String,
     integer_value: Option<u32>,
+    /// Some SDKs send all the values that the type does not mean, as zeros.
+    #[serde(default)]
+    double_value: f64,
+    #[serde(default)]
+    long_value: i64,
 }
 
 #[derive(Deserialize)]
@@ -236,12 +241,13 @@ fn identity(document: Option<&str>) -> Result<IdentityDocument, Fault> {
 }
 
 fn resource(resources: &[Resource], name: &str) -> Result<u32, Fault> {
-    if let Some(other) = resources
-        .iter()
-        .find(|one| !matches!((&*one.name, &*one.kind), ("CPU" | "MEMORY", "INTEGER")))
-    {
+    let is_known = |one: &Resource| {
+        matches!((&*one.name, &*one.kind), ("CPU" | "MEMORY", "INTEGER"))
+            && (one.double_value, one.long_value) == (0.0, 0)
+    };
+    if let Some(other) = resources.iter().find(|one| !is_known(one)) {
         return Err(client(format!(
-            "localcloud models the resources CPU and MEMORY of the type INTEGER, not {} of {}.",
+            "localcloud models the resources CPU and MEMORY with an integerValue alone, not {} of the type {}.",
             other.name, other.kind
         )));
     }
