@@ -17,7 +17,9 @@ SERVICES = {
         DescribeTaskDefinition ListTaskDefinitions ListTaskDefinitionFamilies DeregisterTaskDefinition
         DeleteTaskDefinitions CreateService UpdateService DeleteService DescribeServices ListServices
         DescribeServiceDeployments ListServiceDeployments DescribeServiceRevisions StopServiceDeployment ListTasks
-        DescribeTasks StopTask TagResource UntagResource ListTagsForResource UpdateTaskProtection GetTaskProtection""",
+        DescribeTasks StopTask TagResource UntagResource ListTagsForResource UpdateTaskProtection GetTaskProtection
+        PutClusterCapacityProviders CreateCapacityProvider DescribeCapacityProviders DeleteCapacityProvider
+        RegisterContainerInstance DeregisterContainerInstance DescribeContainerInstances ListContainerInstances""",
     "application-autoscaling": """RegisterScalableTarget DeregisterScalableTarget DescribeScalableTargets
         PutScalingPolicy DeleteScalingPolicy DescribeScalingPolicies DescribeScalingActivities TagResource
         UntagResource ListTagsForResource""",
@@ -35,6 +37,12 @@ SERVICES = {
 
 # Input members that localcloud has no behaviour for: without them here they are refused instead of ignored.
 LEFT_OUT = {
+    "ecs": {
+        "CreateCapacityProviderRequest": ["cluster", "managedInstancesProvider"],
+        "DescribeCapacityProvidersRequest": ["cluster"],
+        "DeleteCapacityProviderRequest": ["cluster"],
+        "RegisterContainerInstanceRequest": ["containerInstanceArn", "platformDevices"],
+    },
     "sns": {
         "PublishInput": ["TargetArn", "PhoneNumber", "MessageStructure"],
         "CreateTopicInput": ["DataProtectionPolicy"],

@@ -86,7 +86,7 @@ async fn launch(host: &Arc<Host>, start: &StartTask) -> Result<Running, String> 
     let environment = |address| {
         environment::complete(
             variables.clone(),
-            &start.scope,
+            (&start.scope, start.execution_environment),
             &host.options.endpoint_url,
             program,
             address,

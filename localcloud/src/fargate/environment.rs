@@ -3,7 +3,7 @@
 //! What stands in for what (a variable of the definition's own wins over all but the last):
 //! - `AWS_ENDPOINT_URL` for the network's way to AWS, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` for the task role
 //!   (which Fargate offers at `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`), `AWS_REGION` and `AWS_DEFAULT_REGION` as Fargate sets them;
-//! - `AWS_EXECUTION_ENV` as Fargate sets it;
+//! - `AWS_EXECUTION_ENV` as Fargate sets it, or an agent on EC2;
 //! - `PATH` and `HOME` for the image's own: the program's directory comes first in `PATH`;
 //! - `PENSTOCK_LISTEN` for the task's own network interface: the port that the definition names (8080 if none), at the
 //!   address of the task.
@@ -33,7 +33,7 @@ pub(super) fn port(variables: &[(String, String)]) -> u16 {
 /// What stands in for Fargate, before the definition's own `variables`, and the address after them.
 pub(super) fn complete(
     variables: Vec<(String, String)>,
-    scope: &Scope,
+    (scope, execution_environment): (&Scope, &str),
     endpoint_url: &str,
     program: &str,
     address: Ipv4Addr,
@@ -45,7 +45,7 @@ pub(super) fn complete(
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_REGION", &scope.region),
         ("AWS_DEFAULT_REGION", &scope.region),
-        ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"),
+        ("AWS_EXECUTION_ENV", execution_environment),
         ("HOME", "/"),
         ("PATH", &path(program)),
     ]
@@ -83,7 +83,7 @@ mod tests {
         };
         complete(
             own,
-            &scope,
+            (&scope, "AWS_ECS_FARGATE"),
             "http://127.0.0.1:1",
             "/opt/x/bridge",
             Ipv4Addr::new(127, 0, 1, 2),

@@ -1,4 +1,5 @@
-//! Amazon ECS on Fargate: clusters, task definitions, services with their deployments, and tasks.
+//! Amazon ECS on Fargate and on container instances: clusters and their capacity, task definitions, services with their
+//! deployments, and tasks.
 //!
 //! The scheduler ([`Ecs::advance`]) decides which tasks there shall be; an agent takes its orders from [`Ecs::agent_work`]
 //! and tells by [`Ecs::report`] what became of them. Running counts come from those reports alone.
@@ -12,29 +13,39 @@ use super::ids::Ids;
 use super::{Answer, Call, Now};
 
 mod agent;
+mod capacity;
 mod clusters;
 mod container;
 mod definition;
 mod definitions;
 mod deployment;
 mod deployments;
+mod instance;
+mod instances;
 mod metrics;
 mod names;
 mod paging;
+mod place;
+mod placement;
 mod plan;
+mod providers;
+mod query;
 mod record;
 mod rollout;
 mod scheduler;
 mod service;
 mod service_checks;
+mod service_input;
 mod services;
 mod sizes;
+mod start;
 mod tags;
 mod task;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod workloads;
 
 pub use agent::{AgentCommand, StartTask, TaskReport};
 pub use container::{HealthCheck, SecretReference};
@@ -48,6 +59,11 @@ pub struct Ecs {
     /// Where identifiers come from.
     pub ids: Ids,
     clusters: BTreeMap<String, clusters::Cluster>,
+    /// By name, without the two of Fargate.
+    providers: BTreeMap<String, providers::Provider>,
+    /// Container instances by ARN.
+    instances: BTreeMap<String, instance::Instance>,
+    registered_instances: u64,
     families: BTreeMap<String, definition::Family>,
     /// By cluster and name.
     services: BTreeMap<(String, String), service::Service>,
@@ -64,6 +80,14 @@ impl Ecs {
             "DescribeClusters" => self.describe_clusters(call),
             "DeleteCluster" => self.delete_cluster(call),
             "UpdateClusterSettings" => self.update_cluster_settings(call),
+            "PutClusterCapacityProviders" => self.put_cluster_capacity_providers(call),
+            "CreateCapacityProvider" => self.create_capacity_provider(call),
+            "DescribeCapacityProviders" => self.describe_capacity_providers(call),
+            "DeleteCapacityProvider" => self.delete_capacity_provider(call),
+            "RegisterContainerInstance" => self.register_container_instance(call),
+            "DeregisterContainerInstance" => self.deregister_container_instance(call),
+            "DescribeContainerInstances" => self.describe_container_instances(call),
+            "ListContainerInstances" => self.list_container_instances(call),
             "RegisterTaskDefinition" => self.register_task_definition(call),
             "DescribeTaskDefinition" => self.describe_task_definition(call),
             "ListTaskDefinitions" => self.list_task_definitions(call),

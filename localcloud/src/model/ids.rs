@@ -31,6 +31,11 @@ impl Ids {
             .collect()
     }
 
+    /// Returns a number below `bound`; 0 where there is none.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.next() as usize % bound.max(1)
+    }
+
     /// Steps the splitmix64 generator.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

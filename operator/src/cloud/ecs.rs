@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ClusterField, ClusterSettingName,
-    DeploymentConfiguration, LaunchType, NetworkConfiguration, PlacementConstraint, PlacementStrategy, PropagateTags,
-    Service as SdkService, ServiceField, Tag,
+    AssignPublicIp, AvailabilityZoneRebalancing, AwsVpcConfiguration, CapacityProviderStrategyItem, ClusterField,
+    ClusterSettingName, DeploymentConfiguration, LaunchType, NetworkConfiguration, PlacementConstraint,
+    PlacementStrategy, PropagateTags, Service as SdkService, ServiceField, Tag,
 };
 use futures::FutureExt;
 use penstock_crds::Name;
@@ -238,6 +238,8 @@ pub(super) fn ours(service: &SdkService, task_definition: TaskDefinition) -> Ser
         maximum_percent: configuration.and_then(|one| one.maximum_percent).unwrap_or(200),
         breaker: breaker.is_some_and(|breaker| breaker.enable && breaker.rollback),
         propagate_tags: service.propagate_tags() == Some(&PropagateTags::Service) && service.enable_ecs_managed_tags,
+        // A service that never had a value is one that is not rebalanced.
+        rebalancing: service.availability_zone_rebalancing() == Some(&AvailabilityZoneRebalancing::Enabled),
         tags: tags(service.tags()),
     }
 }
@@ -276,10 +278,21 @@ fn capacity(launch_type: Option<&LaunchType>, providers: &[CapacityProviderStrat
 
 fn constraints(constraints: &[PlacementConstraint]) -> Vec<(String, Option<String>)> {
     let spelled = |one: &PlacementConstraint| Some((one.r#type.as_ref()?.as_str().to_owned(), one.expression.clone()));
-    constraints.iter().filter_map(spelled).collect()
+    let mut constraints: Vec<_> = constraints.iter().filter_map(spelled).collect();
+    constraints.sort();
+    constraints
 }
 
+/// ECS takes the fields `cpu` and `memory` and shows them in capitals, as Terraform's AWS provider found too.
 fn strategies(strategies: &[PlacementStrategy]) -> Vec<(String, Option<String>)> {
-    let spelled = |one: &PlacementStrategy| Some((one.r#type.as_ref()?.as_str().to_owned(), one.field.clone()));
+    let field = |field: &String| match field.as_str() {
+        "CPU" | "MEMORY" => field.to_lowercase(),
+        "host" => "instanceId".to_owned(),
+        _ => field.clone(),
+    };
+    let spelled = |one: &PlacementStrategy| {
+        let kind = one.r#type.as_ref()?.as_str().to_owned();
+        Some((kind, one.field.as_ref().map(field)))
+    };
     strategies.iter().filter_map(spelled).collect()
 }

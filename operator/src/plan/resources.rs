@@ -44,6 +44,8 @@ pub struct Service {
     pub breaker: bool,
     /// Whether tasks inherit the service's tags.
     pub propagate_tags: bool,
+    /// Whether ECS moves tasks between Availability Zones by itself.
+    pub rebalancing: bool,
     /// Tags, ours and the writer's labels; generation and hash are those of the document that last changed the service.
     pub tags: BTreeMap<String, String>,
 }
@@ -61,9 +63,9 @@ pub struct Revision {
     pub public_ip: bool,
     /// What tasks run on.
     pub capacity: Capacity,
-    /// Placement constraints as `type` or `type:expression`.
+    /// Placement constraints as type and expression, sorted: all of them hold at once.
     pub placement_constraints: Vec<(String, Option<String>)>,
-    /// Placement strategies as type and field.
+    /// Placement strategies as type and field, in their order.
     pub placement_strategies: Vec<(String, Option<String>)>,
 }
 

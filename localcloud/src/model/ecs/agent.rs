@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::Ecs;
+use super::capacity::LaunchType;
 use super::container::{HealthCheck, SecretReference};
 use super::sizes::TaskSize;
 use super::task::{Health, Phase, Stop, StopCode, Task, UNHEALTHY, USAGE_SAMPLES, Usage};
@@ -45,6 +46,8 @@ pub struct StartTask {
     pub stop_timeout_s: u32,
     /// What the task may use.
     pub size: TaskSize,
+    /// What the SDK in the task is told it runs on, as `AWS_EXECUTION_ENV`.
+    pub execution_environment: &'static str,
     /// Soft and hard limit of open files, if set.
     pub open_files: Option<(u64, u64)>,
 }
@@ -161,6 +164,10 @@ impl Ecs {
             health_check: container.health_check.clone(),
             stop_timeout_s: container.stop_timeout.unwrap_or(DEFAULT_STOP_TIMEOUT_S),
             size: task.size,
+            execution_environment: match task.launch_type {
+                LaunchType::Fargate => "AWS_ECS_FARGATE",
+                LaunchType::Ec2 => "AWS_ECS_EC2",
+            },
             open_files: container
                 .ulimits
                 .first()

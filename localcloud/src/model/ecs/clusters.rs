@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::capacity::{CapacityItem, check_strategy};
 use super::names::{arn, cluster_name, is_valid_name};
-use super::wire::{Tag, check_tags, client, failure, invalid, put, read, to_json};
+use super::wire::{Tag, check_tags, failure, invalid, put, read, to_json};
 use super::{Ecs, Status};
 use crate::model::{Answer, Call, Fault, Millis, Scope};
 
@@ -28,17 +29,6 @@ pub(super) struct Cluster {
 pub(super) struct Setting {
     pub(super) name: String,
     pub(super) value: String,
-}
-
-/// One part of a capacity provider strategy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct CapacityItem {
-    pub(super) capacity_provider: String,
-    #[serde(default)]
-    pub(super) weight: i32,
-    #[serde(default)]
-    pub(super) base: i32,
 }
 
 impl Cluster {
@@ -116,7 +106,7 @@ impl Ecs {
         }
         check_tags(&input.tags)?;
         check_settings(&input.settings)?;
-        check_providers(&input.capacity_providers)?;
+        self.check_providers(&input.capacity_providers)?;
         check_strategy(&input.default_capacity_provider_strategy, &input.capacity_providers)?;
         // Creating an existing cluster again answers with the one that is there, unchanged.
         if self.cluster(Some(&name)).is_err() {
@@ -189,20 +179,24 @@ impl Ecs {
             let message = "The Cluster cannot be deleted while Tasks are active.";
             return Err(Fault::client("ClusterContainsTasksException", message));
         }
+        if !self.loads(&name).is_empty() {
+            let message = "The Cluster cannot be deleted while Container Instances are active or draining.";
+            return Err(Fault::client("ClusterContainsContainerInstancesException", message));
+        }
         if let Some(cluster) = self.clusters.get_mut(&name) {
             (cluster.status, cluster.ended) = (Status::Inactive, Some(call.now.fast));
         }
         Ok(json!({"cluster": self.cluster_json(&self.clusters[&name], true, true)}))
     }
 
-    fn cluster_json(&self, cluster: &Cluster, settings: bool, tags: bool) -> Value {
+    pub(super) fn cluster_json(&self, cluster: &Cluster, settings: bool, tags: bool) -> Value {
         let tasks = || self.tasks.values().filter(|task| task.cluster == cluster.name);
         let services = self.services.values().filter(|service| service.cluster == cluster.name);
         let mut json = json!({
             "clusterArn": cluster.arn(),
             "clusterName": cluster.name,
             "status": cluster.status.as_str(),
-            "registeredContainerInstancesCount": 0,
+            "registeredContainerInstancesCount": self.loads(&cluster.name).len(),
             "runningTasksCount": tasks().filter(|task| task.is_running()).count(),
             "pendingTasksCount": tasks().filter(|task| task.is_pending()).count(),
             "activeServicesCount": services.filter(|service| service.status == Status::Active).count(),
@@ -225,45 +219,6 @@ impl Ecs {
             Some(if tags { to_json(&cluster.tags) } else { json!([]) }),
         );
         json
-    }
-}
-
-/// Refuses a strategy that AWS refuses: providers not of the cluster, two bases, no weight at all.
-pub(super) fn check_strategy(strategy: &[CapacityItem], of_cluster: &[String]) -> Result<(), Fault> {
-    if strategy.is_empty() {
-        return Ok(());
-    }
-    if strategy
-        .iter()
-        .any(|item| !of_cluster.contains(&item.capacity_provider))
-    {
-        return Err(invalid(
-            "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. \
-             Associate the capacity provider with the cluster and try again.",
-        ));
-    }
-    if strategy.iter().filter(|item| item.base > 0).count() > 1 {
-        return Err(invalid(
-            "Only one capacity provider in a strategy can have a base that is not 0.",
-        ));
-    }
-    if strategy.iter().all(|item| item.weight == 0) {
-        return Err(invalid(
-            "At least one capacity provider of a strategy needs a weight greater than 0.",
-        ));
-    }
-    Ok(())
-}
-
-fn check_providers(providers: &[String]) -> Result<(), Fault> {
-    match providers
-        .iter()
-        .find(|name| !matches!(name.as_str(), "FARGATE" | "FARGATE_SPOT"))
-    {
-        Some(name) => Err(client(format!(
-            "localcloud has the capacity providers FARGATE and FARGATE_SPOT, not '{name}'."
-        ))),
-        None => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Container definitions: the fields that are implemented, the defaults that ECS fills in, and what Fargate refuses.
+//! Container definitions: the fields that are implemented, the defaults that ECS fills in, and what ECS and Fargate refuse.
 //!
 //! `user`, `readonlyRootFilesystem`, `linuxParameters`, `dockerLabels` and `portMappings` are kept and shown as AWS shows them; the local
 //! agent runs plain processes and cannot enforce them.
@@ -166,7 +166,28 @@ impl ContainerDefinition {
         self
     }
 
-    /// Refuses what ECS refuses of a container on Fargate.
+    /// Refuses what Fargate refuses, beside what ECS does.
+    pub(super) fn check_on_fargate(&self, has_execution_role: bool) -> Result<(), Fault> {
+        if self.stop_timeout.is_some_and(|seconds| seconds > 120) {
+            return Err(client(
+                "The maximum stop timeout of a container on Fargate is 120 seconds.",
+            ));
+        }
+        if let Some(other) = self.ulimits.iter().find(|ulimit| ulimit.name != "nofile") {
+            return Err(client(format!(
+                "Fargate only supports the ulimit nofile, not {}.",
+                other.name
+            )));
+        }
+        if self.log_configuration.is_some() && !has_execution_role {
+            return Err(client(
+                "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses what ECS refuses of a container, wherever it runs.
     pub(super) fn check(&self, has_execution_role: bool) -> Result<(), Fault> {
         if self.name.is_empty() || !super::names::is_valid_name(&self.name) {
             return Err(client("Container.name must have 1 to 255 letters, digits, - or _."));
@@ -179,14 +200,9 @@ impl ContainerDefinition {
                 "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.",
             ));
         }
-        if self.stop_timeout.is_some_and(|seconds| seconds > 120) {
-            return Err(client(
-                "The maximum stop timeout of a container on Fargate is 120 seconds.",
-            ));
-        }
         if let Some(other) = self.ulimits.iter().find(|ulimit| ulimit.name != "nofile") {
             return Err(client(format!(
-                "Fargate only supports the ulimit nofile, not {}.",
+                "localcloud sets the ulimit nofile alone, not {}.",
                 other.name
             )));
         }
@@ -200,7 +216,7 @@ impl ContainerDefinition {
             ));
         }
         self.check_names_of_variables()?;
-        self.check_logs(has_execution_role)?;
+        self.check_logs()?;
         self.health_check.as_ref().map_or(Ok(()), HealthCheck::check)
     }
 
@@ -223,7 +239,7 @@ impl ContainerDefinition {
         }
     }
 
-    fn check_logs(&self, has_execution_role: bool) -> Result<(), Fault> {
+    fn check_logs(&self) -> Result<(), Fault> {
         let Some(logs) = &self.log_configuration else {
             return Ok(());
         };
@@ -232,11 +248,6 @@ impl ContainerDefinition {
                 "localcloud implements the log driver awslogs, not '{}'.",
                 logs.log_driver
             )));
-        }
-        if !has_execution_role {
-            return Err(client(
-                "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
-            ));
         }
         match ["awslogs-group", "awslogs-region", "awslogs-stream-prefix"]
             .iter()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::capacity::LaunchType;
 use super::container::ContainerDefinition;
 use super::sizes::TaskSize;
 use super::wire::{Empty, Tag, seconds, to_json, without_nulls};
@@ -25,6 +26,8 @@ pub(super) struct TaskDefinition {
     pub(super) revision: u32,
     pub(super) status: DefinitionStatus,
     pub(super) size: TaskSize,
+    /// What its tasks can run on, asked for or not.
+    pub(super) compatibilities: Vec<LaunchType>,
     pub(super) body: Body,
     pub(super) tags: Vec<Tag>,
     pub(super) scope: Scope,
@@ -64,7 +67,7 @@ pub(super) struct Body {
     pub(super) network_mode: Option<String>,
     pub(super) container_definitions: Vec<ContainerDefinition>,
     #[serde(default)]
-    pub(super) requires_compatibilities: Vec<String>,
+    pub(super) requires_compatibilities: Vec<LaunchType>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) runtime_platform: Option<RuntimePlatform>,
     #[serde(default)]
@@ -83,6 +86,12 @@ pub(super) struct RuntimePlatform {
 }
 
 impl TaskDefinition {
+    /// The architecture that its tasks need, as instances name theirs.
+    pub(super) fn architecture(&self) -> Option<String> {
+        let platform = self.body.runtime_platform.as_ref()?;
+        platform.cpu_architecture.as_ref().map(|name| name.to_lowercase())
+    }
+
     pub(super) fn json(&self) -> Value {
         let mut json = to_json(&self.body);
         let fields = json!({
@@ -92,7 +101,7 @@ impl TaskDefinition {
             "status": self.status.as_str(),
             "cpu": self.size.cpu_units.to_string(),
             "memory": self.size.memory_mib.to_string(),
-            "compatibilities": ["EC2", "FARGATE"],
+            "compatibilities": to_json(&self.compatibilities),
             "requiresAttributes": [],
             "registeredAt": seconds(self.registered),
             "registeredBy": format!("arn:aws:iam::{}:root", self.scope.account),

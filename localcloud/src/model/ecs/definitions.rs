@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Ecs;
+use super::capacity::LaunchType;
 use super::container::ContainerDefinition;
 use super::definition::{Body, DefinitionStatus, Family, RuntimePlatform, TaskDefinition};
 use super::names::{arn, family_and_revision, is_valid_name};
 use super::paging::{Page, page};
-use super::sizes::{TaskSize, task_size};
+use super::sizes::{TaskSize, check_sold, task_size};
 use super::wire::{Empty, Tag, check_tags, client, failure, invalid, put, read, to_json};
 use crate::model::{Answer, Call, Fault};
 
@@ -24,7 +25,7 @@ struct RegisterTaskDefinition {
     network_mode: Option<String>,
     container_definitions: Vec<ContainerDefinition>,
     #[serde(default)]
-    requires_compatibilities: Vec<String>,
+    requires_compatibilities: Vec<LaunchType>,
     cpu: Option<String>,
     memory: Option<String>,
     runtime_platform: Option<RuntimePlatform>,
@@ -126,7 +127,7 @@ impl Ecs {
                 "Actual length: '{length}'. Max allowed length is '{MAX_LENGTH}' bytes."
             )));
         }
-        let size = checked(&input)?;
+        let (size, compatibilities) = checked(&input)?;
         let family = self.families.entry(input.family.clone()).or_default();
         family.last_revision += 1;
         let revision = family.last_revision;
@@ -136,6 +137,7 @@ impl Ecs {
             revision,
             status: DefinitionStatus::Active,
             size,
+            compatibilities,
             body: Body {
                 task_role_arn: input.task_role_arn,
                 execution_role_arn: input.execution_role_arn,
@@ -301,24 +303,45 @@ impl Ecs {
     }
 }
 
-fn checked(input: &RegisterTaskDefinition) -> Result<TaskSize, Fault> {
+/// Refuses what ECS refuses; returns the task's size, and what tasks of the definition can run on.
+fn checked(input: &RegisterTaskDefinition) -> Result<(TaskSize, Vec<LaunchType>), Fault> {
     if !is_valid_name(&input.family) {
         return Err(client(
             "Family contains invalid characters: it has letters, digits, - and _ only, at most 255.",
         ));
     }
-    if input.requires_compatibilities != ["FARGATE"] {
+    if input.requires_compatibilities.is_empty() {
         return Err(client(
-            "localcloud runs tasks on FARGATE alone: set requiresCompatibilities to [\"FARGATE\"].",
+            "localcloud wants to know where tasks run: set requiresCompatibilities to FARGATE, EC2 or both.",
         ));
     }
+    let requires_fargate = input.requires_compatibilities.contains(&LaunchType::Fargate);
     if input.network_mode.as_deref() != Some("awsvpc") {
-        return Err(client("Fargate only supports network mode 'awsvpc'."));
+        return Err(client(match requires_fargate {
+            true => "Fargate only supports network mode 'awsvpc'.",
+            false => "localcloud supports the network mode awsvpc alone.",
+        }));
     }
     let size = task_size(input.cpu.as_deref(), input.memory.as_deref())?;
     let [container] = input.container_definitions.as_slice() else {
         return Err(client("localcloud runs exactly one container per task."));
     };
+    let on_fargate = check_sold(size).and_then(|()| container.check_on_fargate(input.execution_role_arn.is_some()));
+    if requires_fargate {
+        on_fargate.clone()?;
+    }
+    check_container(container, size)?;
+    container.check(input.execution_role_arn.is_some())?;
+    check_platform(input.runtime_platform.as_ref())?;
+    check_tags(&input.tags)?;
+    let mut compatibilities = vec![LaunchType::Ec2];
+    if on_fargate.is_ok() {
+        compatibilities.push(LaunchType::Fargate);
+    }
+    Ok((size, compatibilities))
+}
+
+fn check_container(container: &ContainerDefinition, size: TaskSize) -> Result<(), Fault> {
     if container.essential == Some(false) {
         return Err(client("A task definition must have at least one essential container."));
     }
@@ -329,10 +352,7 @@ fn checked(input: &RegisterTaskDefinition) -> Result<TaskSize, Fault> {
     if container.cpu > size.cpu_units || memory > size.memory_mib {
         return Err(client("The container's cpu and memory must not exceed the task's."));
     }
-    container.check(input.execution_role_arn.is_some())?;
-    check_platform(input.runtime_platform.as_ref())?;
-    check_tags(&input.tags)?;
-    Ok(size)
+    Ok(())
 }
 
 fn check_platform(platform: Option<&RuntimePlatform>) -> Result<(), Fault> {

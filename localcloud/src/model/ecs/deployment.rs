@@ -3,16 +3,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::clusters::CapacityItem;
+use super::capacity::{CapacityItem, LaunchType, launch_type};
+use super::placement::Placement;
 use super::wire::{Empty, put, seconds, to_json};
 use crate::model::Millis;
 
-/// What a service's tasks are started with. Another workload means another deployment, but for the capacity strategy.
+/// What a service's tasks are started with. Another workload means another deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workload {
     /// The ARN of the task definition.
     pub(super) definition: String,
-    /// Empty means the launch type FARGATE.
+    /// What holds without a strategy; no update changes it.
+    pub(super) launch_type: LaunchType,
+    /// Empty means the launch type.
     pub(super) strategy: Vec<CapacityItem>,
     pub(super) platform_version: String,
     pub(super) network: NetworkConfiguration,
@@ -152,6 +155,8 @@ pub(super) struct Deployment {
     pub(super) id: String,
     pub(super) revision: String,
     pub(super) workload: Workload,
+    /// The service's placement as it was when this began: an update of it alone waits for the next deployment.
+    pub(super) placement: Placement,
     pub(super) created: Millis,
     pub(super) updated: Millis,
     pub(super) rollout: Rollout,
@@ -201,13 +206,11 @@ impl Deployment {
             "failedTasks": self.failed_tasks,
             "createdAt": seconds(self.created),
             "updatedAt": seconds(self.updated),
-            "platformVersion": PLATFORM_VERSION,
-            "platformFamily": "Linux",
             "networkConfiguration": to_json(&self.workload.network),
             "rolloutState": self.rollout.as_str(),
             "rolloutStateReason": self.reason,
         });
-        self.workload.put_capacity(&mut json);
+        self.workload.put_capacity(PLATFORM_VERSION, &mut json);
         json
     }
 }
@@ -216,12 +219,24 @@ impl Deployment {
 pub(super) const PLATFORM_VERSION: &str = "1.4.0";
 
 impl Workload {
-    /// Sets `launchType` or `capacityProviderStrategy`, whichever holds.
-    pub(super) fn put_capacity(&self, json: &mut Value) {
+    /// What its tasks run on.
+    pub(super) fn runs_on(&self) -> LaunchType {
+        match self.strategy.as_slice() {
+            [] => self.launch_type,
+            strategy => launch_type(strategy),
+        }
+    }
+
+    /// Sets `launchType` or `capacityProviderStrategy`, whichever holds, and the platform, which Fargate alone has.
+    pub(super) fn put_capacity(&self, platform_version: &str, json: &mut Value) {
         if self.strategy.is_empty() {
-            put(json, "launchType", Some(json!("FARGATE")));
+            put(json, "launchType", Some(to_json(&self.launch_type)));
         } else {
             put(json, "capacityProviderStrategy", Some(to_json(&self.strategy)));
+        }
+        if self.runs_on() == LaunchType::Fargate {
+            put(json, "platformVersion", Some(json!(platform_version)));
+            put(json, "platformFamily", Some(json!("Linux")));
         }
     }
 }
@@ -233,14 +248,12 @@ impl Revision {
             "serviceArn": service_arn,
             "clusterArn": cluster_arn,
             "taskDefinition": self.workload.definition,
-            "platformVersion": PLATFORM_VERSION,
-            "platformFamily": "Linux",
             "networkConfiguration": to_json(&self.workload.network),
             "containerImages": [{"containerName": self.container_name, "image": self.image}],
             "guardDutyEnabled": false,
             "createdAt": seconds(self.created),
         });
-        self.workload.put_capacity(&mut json);
+        self.workload.put_capacity(PLATFORM_VERSION, &mut json);
         json
     }
 }

@@ -1,9 +1,10 @@
 //! What the scheduler does next to one service: arithmetic over its tasks.
 //!
-//! On scale-in it stops tasks that are not healthy first, then the oldest, and never a protected one: AWS promises nothing
-//! but the last. A PRIMARY deployment that the circuit breaker failed starts no further tasks: the service stands still
+//! On scale-in it stops tasks that are not healthy first, then those whose capacity provider has more than its share (a base is
+//! kept, as AWS says), then the oldest, and never a protected one: of the order AWS promises no more. A PRIMARY deployment that the circuit breaker failed starts no further tasks: the service stands still
 //! until it is updated.
 
+use super::capacity::{CapacityItem, shares};
 use super::deployment::Rollout;
 use super::service::Service;
 use super::task::Task;
@@ -31,9 +32,10 @@ impl Plan {
         let (mut current, mut old): (Vec<_>, Vec<_>) = tasks
             .filter(|task| task.is_wanted())
             .partition(|task| task.deployment == primary.id);
-        sort_for_stopping(&mut current);
         sort_for_stopping(&mut old);
         let desired = usize::try_from(service.desired).unwrap_or_default();
+        sort_for_stopping(&mut current);
+        put_surplus_first(&mut current, &primary.workload.strategy, desired);
         let mut plan = Self::default();
         if primary.rollout == Rollout::Failed {
             let mut all = [current, old].concat();
@@ -94,6 +96,25 @@ fn limits(service: &Service) -> (usize, usize) {
         percent(configuration.minimum_healthy_percent, 99),
         percent(configuration.maximum_percent, 0),
     )
+}
+
+/// Moves tasks forward that their provider has beyond its share of `desired`; tasks that are not healthy still go before.
+fn put_surplus_first(tasks: &mut [&Task], strategy: &[CapacityItem], desired: usize) {
+    let mut left = shares(strategy, desired);
+    let mut has_share = |task: &Task| match left.get_mut(task.capacity_provider.as_deref().unwrap_or_default()) {
+        Some(share) if *share > 0 => {
+            *share -= 1;
+            true
+        }
+        _ => false,
+    };
+    // The youngest keep their place, so they are asked first.
+    let mut ranked: Vec<_> = tasks.iter().rev().map(|task| (has_share(task), *task)).collect();
+    ranked.reverse();
+    ranked.sort_by_key(|(has_share, task)| (task.is_healthy(), *has_share));
+    for (slot, (_, task)) in tasks.iter_mut().zip(ranked) {
+        *slot = task;
+    }
 }
 
 fn sort_for_stopping(tasks: &mut [&Task]) {

@@ -73,6 +73,7 @@ pub(super) fn begin(
         id,
         revision: revision.arn.clone(),
         workload,
+        placement: service.options.placement.clone(),
         created: now.fast,
         updated: now.fast,
         rollout: Rollout::InProgress,
@@ -87,6 +88,7 @@ pub(super) fn begin(
     keep_newest(&mut service.records);
     service.is_steady = false;
     service.backoff = Backoff::default();
+    service.unplaced_told = None;
 }
 
 /// Ends the PRIMARY deployment well: it has all its tasks, and the others have none left.

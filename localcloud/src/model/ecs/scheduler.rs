@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::Ecs;
-use super::deployment::{Rollout, Workload};
-use super::names::{arn, hex_id};
+use super::deployment::Rollout;
 use super::plan::{Plan, StopCause};
 use super::record::RecordStatus;
 use super::rollout;
-use super::service::{Backoff, PropagateTags, Service, Status};
-use super::task::{ContainerState, Health, Noted, Phase, StopCode, Task};
-use super::wire::Tag;
+use super::service::{Backoff, Service, Status};
+use super::task::{Phase, StopCode, Task};
 use crate::model::{Millis, Now};
 
-/// Stopped tasks, INACTIVE services and clusters can be described for so long, on the fast clock.
+/// Stopped tasks, INACTIVE services, clusters and container instances can be described for so long, on the fast clock.
 const RETENTION: Millis = 3_600_000;
 
 impl Ecs {
@@ -125,7 +123,7 @@ impl Ecs {
                 "was unable to scale in due to tasks under protection.",
             );
         }
-        let started: Vec<_> = (0..plan.starts).filter_map(|_| self.start_task(service, now)).collect();
+        let started = self.start_tasks(service, plan.starts, now);
         if !started.is_empty() {
             let names: Vec<_> = started.iter().map(|id| format!("(task {id})")).collect();
             service.tell(
@@ -164,72 +162,12 @@ impl Ecs {
         }
     }
 
-    fn start_task(&mut self, service: &Service, now: Now) -> Option<String> {
-        let deployment = service.primary();
-        let workload = &deployment.workload;
-        let of_it = self
-            .tasks
-            .values()
-            .filter(|task| task.deployment == deployment.id && task.is_wanted());
-        let capacity_provider = next_provider(workload, of_it);
-        let definition = self.definition(&workload.definition)?;
-        let container = definition.body.container_definitions.first()?;
-        let (size, tags) = (definition.size, task_tags(service, &definition.tags));
-        let mut state = ContainerState {
-            name: container.name.clone(),
-            image: container.image.clone(),
-            cpu: container.cpu,
-            memory: container.memory,
-            has_health_check: container.health_check.is_some(),
-            runtime_id: String::new(),
-            attachment_id: String::new(),
-            exit_code: None,
-            reason: None,
-        };
-        let id = hex_id(&mut self.ids);
-        state.runtime_id = format!("{id}-{}", &hex_id(&mut self.ids)[..10]);
-        state.attachment_id = uuid_of(&hex_id(&mut self.ids));
-        self.started_tasks += 1;
-        let subnets = &workload.network.awsvpc_configuration.subnets;
-        let turn = usize::try_from(self.started_tasks).unwrap_or_default();
-        let task = Task {
-            arn: arn(&service.scope, "task", &format!("{}/{id}", service.cluster)),
-            id: id.clone(),
-            sequence: self.started_tasks,
-            scope: service.scope.clone(),
-            cluster: service.cluster.clone(),
-            service: service.name.clone(),
-            deployment: deployment.id.clone(),
-            definition_arn: workload.definition.clone(),
-            size,
-            container: state,
-            subnet: subnets.get(turn % subnets.len().max(1)).cloned().unwrap_or_default(),
-            capacity_provider,
-            execute_command: service.options.execute_command,
-            tags,
-            phase: Phase::Provisioning,
-            stop: None,
-            health: Health::Unknown,
-            was_healthy: false,
-            noted: Noted::default(),
-            created: now.fast,
-            started: None,
-            stopping: None,
-            stopped: None,
-            address: None,
-            version: 1,
-            protected_until: None,
-            usage: [].into(),
-        };
-        self.tasks.insert(task.arn.clone(), task);
-        Some(id)
-    }
-
     fn purge(&mut self, now: Millis) {
         let is_kept = |ended: Option<Millis>| ended.is_none_or(|ended| now < ended + RETENTION);
         self.tasks.retain(|_, task| is_kept(task.stopped));
         self.services.retain(|_, service| is_kept(service.ended));
         self.clusters.retain(|_, cluster| is_kept(cluster.ended));
+        self.instances.retain(|_, instance| is_kept(instance.ended));
     }
 }
 
@@ -273,56 +211,4 @@ fn note_failure(service: &mut Service, deployment: &str) {
     if primary.id == deployment && primary.rollout == Rollout::InProgress {
         primary.failed_tasks += 1;
     }
-}
-
-/// The provider of the next task: the base first, then whoever is furthest behind its weight.
-fn next_provider<'a>(workload: &Workload, tasks: impl Iterator<Item = &'a Task>) -> Option<String> {
-    let mut counts = BTreeMap::<&str, i32>::new();
-    for provider in tasks.filter_map(|task| task.capacity_provider.as_deref()) {
-        *counts.entry(provider).or_default() += 1;
-    }
-    let count = |name: &str| counts.get(name).copied().unwrap_or(0);
-    let strategy = &workload.strategy;
-    let owing = strategy.iter().find(|item| count(&item.capacity_provider) < item.base);
-    let share = |item: &super::clusters::CapacityItem| {
-        f64::from(count(&item.capacity_provider) - item.base + 1) / f64::from(item.weight)
-    };
-    let next = owing.or_else(|| {
-        strategy
-            .iter()
-            .filter(|item| item.weight > 0)
-            .min_by(|a, b| share(a).total_cmp(&share(b)))
-    });
-    next.map(|item| item.capacity_provider.clone())
-}
-
-fn task_tags(service: &Service, of_definition: &[Tag]) -> Vec<Tag> {
-    let mut tags = match service.options.propagate_tags {
-        PropagateTags::Service => service.tags.clone(),
-        PropagateTags::TaskDefinition => of_definition.to_vec(),
-        PropagateTags::None => Vec::new(),
-    };
-    if service.options.managed_tags {
-        tags.push(Tag {
-            key: "aws:ecs:clusterName".to_owned(),
-            value: service.cluster.clone(),
-        });
-        tags.push(Tag {
-            key: "aws:ecs:serviceName".to_owned(),
-            value: service.name.clone(),
-        });
-    }
-    tags
-}
-
-/// Writes 32 hexadecimal digits as a UUID.
-fn uuid_of(hex: &str) -> String {
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
 }

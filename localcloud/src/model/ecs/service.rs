@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::deployment::{Counts, Deployment, DeploymentConfiguration, Revision, Rollout};
 use super::names::{arn, hex_id};
+use super::placement::Placement;
 use super::record::Record;
 use super::task::Task;
 use super::wire::{Tag, put, seconds, to_json};
@@ -57,6 +58,8 @@ pub(super) struct Service {
     pub(super) backoff: Backoff,
     /// The fast time until which a held-back scale-in is not told again.
     pub(super) protection_told: bool,
+    /// What keeps a task from being placed, and when that was last told, on the fast clock.
+    pub(super) unplaced_told: Option<(String, Millis)>,
 }
 
 /// Events, revisions and service deployments kept per service.
@@ -79,6 +82,7 @@ pub(super) struct Options {
     pub(super) execute_command: bool,
     pub(super) rebalancing: Rebalancing,
     pub(super) grace_seconds: Option<i32>,
+    pub(super) placement: Placement,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +180,17 @@ impl Service {
         self.events.truncate(KEPT);
     }
 
+    /// Tells why a task cannot be placed. The same is told again only when it was resolved in between, or after six hours.
+    /// Source: ECS Developer Guide, "Service event messages".
+    pub(super) fn tell_unplaced(&mut self, ids: &mut Ids, now: Millis, why: &str) {
+        const SILENCE: Millis = 6 * 3_600_000;
+        let is_old = |(told, at): &(String, Millis)| told == why && now < at + SILENCE;
+        if !self.unplaced_told.as_ref().is_some_and(is_old) {
+            self.unplaced_told = Some((why.to_owned(), now));
+            self.tell(ids, now, why);
+        }
+    }
+
     pub(super) fn record_mut(&mut self, arn: &str) -> Option<&mut Record> {
         self.records.iter_mut().find(|record| record.arn == arn)
     }
@@ -207,15 +222,13 @@ impl Service {
             "desiredCount": self.desired,
             "runningCount": counts.running,
             "pendingCount": counts.pending,
-            "platformVersion": workload.platform_version,
-            "platformFamily": "Linux",
             "taskDefinition": workload.definition,
             "deploymentConfiguration": to_json(&self.options.configuration),
             "deployments": deployments,
             "events": self.events.iter().map(Event::json).collect::<Vec<_>>(),
             "createdAt": seconds(self.created),
-            "placementConstraints": [],
-            "placementStrategy": [],
+            "placementConstraints": to_json(&self.options.placement.constraints),
+            "placementStrategy": to_json(&self.options.placement.strategies),
             "networkConfiguration": to_json(&workload.network),
             "schedulingStrategy": "REPLICA",
             "deploymentController": {"type": "ECS"},
@@ -226,7 +239,7 @@ impl Service {
             "availabilityZoneRebalancing": to_json(&self.options.rebalancing),
             "currentServiceRevisions": self.current_revisions(tasks),
         });
-        workload.put_capacity(&mut json);
+        workload.put_capacity(&workload.platform_version, &mut json);
         put(
             &mut json,
             "healthCheckGracePeriodSeconds",

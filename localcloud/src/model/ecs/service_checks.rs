@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::deployment::{DeploymentConfiguration, NetworkConfiguration, PLATFORM_VERSION};
+use super::capacity::LaunchType;
+use super::definition::TaskDefinition;
+use super::deployment::{AssignPublicIp, DeploymentConfiguration, NetworkConfiguration, PLATFORM_VERSION, Workload};
+use super::placement::Placement;
+use super::service::{Options, Rebalancing};
 use super::wire::{client, invalid, to_json};
 use crate::model::Fault;
 
@@ -83,11 +87,66 @@ pub(super) fn check_network(network: &NetworkConfiguration) -> Result<(), Fault>
     }
 }
 
-pub(super) fn platform_version(version: Option<String>) -> Result<String, Fault> {
-    match version.as_deref() {
-        None | Some("LATEST") => Ok("LATEST".to_owned()),
-        Some(known @ PLATFORM_VERSION) => Ok(known.to_owned()),
-        Some(_) => Err(Fault::client(
+/// Refuses what does not go together with what the tasks run on.
+pub(super) fn check_platform(
+    workload: &Workload,
+    definition: Option<&TaskDefinition>,
+    placement: &Placement,
+) -> Result<(), Fault> {
+    let vpc = &workload.network.awsvpc_configuration;
+    let (runs_on, name) = match workload.runs_on() {
+        LaunchType::Fargate => (LaunchType::Fargate, "FARGATE"),
+        LaunchType::Ec2 => (LaunchType::Ec2, "EC2"),
+    };
+    if definition.is_some_and(|definition| !definition.compatibilities.contains(&runs_on)) {
+        return Err(invalid(format!("Task definition does not support launch_type {name}.")));
+    }
+    match runs_on {
+        LaunchType::Fargate if !placement.constraints.is_empty() => Err(invalid(
+            "Placement constraints are not supported with FARGATE launch type.",
+        )),
+        LaunchType::Fargate if !placement.strategies.is_empty() => Err(invalid(
+            "Placement strategies are not supported with FARGATE launch type.",
+        )),
+        LaunchType::Ec2 if vpc.assign_public_ip == AssignPublicIp::Enabled => {
+            Err(invalid("Assign public IP is not supported for this launch type."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether Availability Zone rebalancing is on where nobody says: for a new service that can be rebalanced.
+/// Source: ECS Developer Guide, "Balancing an Amazon ECS service across Availability Zones".
+pub(super) fn default_rebalancing(configuration: &DeploymentConfiguration, placement: &Placement) -> Rebalancing {
+    if configuration.maximum_percent > 100 && placement.can_be_rebalanced() {
+        Rebalancing::Enabled
+    } else {
+        Rebalancing::Disabled
+    }
+}
+
+pub(super) fn check_rebalancing(options: &Options) -> Result<(), Fault> {
+    match options.rebalancing {
+        Rebalancing::Enabled if options.configuration.maximum_percent <= 100 => Err(invalid(
+            "AvailabilityZoneRebalancing does not support maximumPercent <= 100.",
+        )),
+        Rebalancing::Enabled if !options.placement.can_be_rebalanced() => Err(invalid(
+            "AvailabilityZoneRebalancing needs a spread by attribute:ecs.availability-zone as the first placement strategy, or no \
+             strategy, and no placement constraint by that attribute.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The platform version that a caller names; only Fargate has any.
+pub(super) fn platform_version(version: Option<&str>, runs_on: LaunchType) -> Result<String, Fault> {
+    match (version, runs_on) {
+        (Some(_), LaunchType::Ec2) => Err(invalid(
+            "The platform version must be null when specifying an EC2 launch type.",
+        )),
+        (None | Some("LATEST"), _) => Ok("LATEST".to_owned()),
+        (Some(known @ PLATFORM_VERSION), _) => Ok(known.to_owned()),
+        (Some(_), _) => Err(Fault::client(
             "PlatformUnknownException",
             "The specified platform version does not exist.",
         )),

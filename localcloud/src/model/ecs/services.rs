@@ -1,161 +1,21 @@
 //! The operations on services.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::clusters::{CapacityItem, Cluster, check_strategy};
-use super::definition::{DefinitionStatus, TaskDefinition};
-use super::deployment::{DeploymentConfiguration, NetworkConfiguration, Workload};
-use super::names::{arn, is_valid_name, last_segment};
+use super::capacity::LaunchType;
+use super::names::{arn, last_segment};
 use super::paging::{Page, page};
-use super::service::{Backoff, Creation, Options, PropagateTags, Rebalancing, Service, Status};
+use super::placement::Placement;
+use super::service::{Backoff, Creation, Options, Service, Status};
 use super::service_checks::{
-    changed, check_configuration, check_desired, check_grace, check_network, platform_version,
+    changed, check_configuration, check_desired, check_grace, check_platform, check_rebalancing, default_rebalancing,
 };
-use super::wire::{Empty, Tag, check_tags, client, failure, invalid, read};
+use super::service_input::{
+    CreateService, DeleteService, DescribeServices, ListServices, ListedLaunchType, UpdateService,
+};
+use super::wire::{check_tags, failure, invalid, read};
 use super::{Ecs, rollout};
 use crate::model::{Answer, Call, Fault};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CreateService {
-    cluster: Option<String>,
-    service_name: String,
-    task_definition: Option<String>,
-    desired_count: Option<i32>,
-    client_token: Option<String>,
-    launch_type: Option<LaunchType>,
-    #[serde(default)]
-    capacity_provider_strategy: Vec<CapacityItem>,
-    platform_version: Option<String>,
-    #[serde(default)]
-    deployment_configuration: DeploymentConfiguration,
-    network_configuration: Option<NetworkConfiguration>,
-    health_check_grace_period_seconds: Option<i32>,
-    #[serde(rename = "schedulingStrategy", default)]
-    _scheduling_strategy: SchedulingStrategy,
-    #[serde(rename = "deploymentController", default)]
-    _deployment_controller: DeploymentController,
-    #[serde(default)]
-    tags: Vec<Tag>,
-    #[serde(rename = "enableECSManagedTags", default)]
-    managed_tags: bool,
-    #[serde(default)]
-    propagate_tags: PropagateTags,
-    #[serde(default)]
-    enable_execute_command: bool,
-    #[serde(default)]
-    availability_zone_rebalancing: Rebalancing,
-    #[serde(rename = "placementConstraints", default)]
-    _placement_constraints: Empty,
-    #[serde(rename = "placementStrategy", default)]
-    _placement_strategy: Empty,
-    #[serde(rename = "loadBalancers", default)]
-    _load_balancers: Empty,
-    #[serde(rename = "serviceRegistries", default)]
-    _service_registries: Empty,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct UpdateService {
-    cluster: Option<String>,
-    service: String,
-    desired_count: Option<i32>,
-    task_definition: Option<String>,
-    capacity_provider_strategy: Option<Vec<CapacityItem>>,
-    deployment_configuration: Option<Value>,
-    availability_zone_rebalancing: Option<Rebalancing>,
-    network_configuration: Option<NetworkConfiguration>,
-    platform_version: Option<String>,
-    #[serde(default)]
-    force_new_deployment: bool,
-    health_check_grace_period_seconds: Option<i32>,
-    #[serde(rename = "deploymentController", default)]
-    _deployment_controller: DeploymentController,
-    enable_execute_command: Option<bool>,
-    #[serde(rename = "enableECSManagedTags")]
-    managed_tags: Option<bool>,
-    propagate_tags: Option<PropagateTags>,
-    #[serde(rename = "placementConstraints", default)]
-    _placement_constraints: Empty,
-    #[serde(rename = "placementStrategy", default)]
-    _placement_strategy: Empty,
-    #[serde(rename = "loadBalancers", default)]
-    _load_balancers: Empty,
-    #[serde(rename = "serviceRegistries", default)]
-    _service_registries: Empty,
-}
-
-#[derive(Deserialize)]
-enum LaunchType {
-    #[serde(rename = "FARGATE")]
-    Fargate,
-}
-
-#[derive(Deserialize, Default)]
-enum SchedulingStrategy {
-    #[default]
-    #[serde(rename = "REPLICA")]
-    Replica,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct DeploymentController {
-    #[serde(rename = "type", default)]
-    _kind: ControllerKind,
-}
-
-#[derive(Deserialize, Default)]
-enum ControllerKind {
-    #[default]
-    #[serde(rename = "ECS")]
-    Ecs,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DeleteService {
-    cluster: Option<String>,
-    service: String,
-    #[serde(default)]
-    force: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DescribeServices {
-    cluster: Option<String>,
-    services: Vec<String>,
-    #[serde(default)]
-    include: Vec<Include>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Include {
-    Tags,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListServices {
-    cluster: Option<String>,
-    next_token: Option<String>,
-    max_results: Option<i32>,
-    launch_type: Option<ListedLaunchType>,
-    #[serde(rename = "schedulingStrategy", default)]
-    _scheduling_strategy: SchedulingStrategy,
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "UPPERCASE")]
-enum ListedLaunchType {
-    Fargate,
-    Ec2,
-    External,
-}
 
 impl Ecs {
     /// The service of that name or ARN, whatever its status.
@@ -178,7 +38,13 @@ impl Ecs {
         {
             return Ok(json!({"service": self.service_json(existing, true)}));
         }
+        let placement = Placement {
+            constraints: input.placement_constraints.clone(),
+            strategies: input.placement_strategy.clone(),
+        };
+        let placement = placement.checked()?;
         let workload = self.new_workload(&cluster, &input)?;
+        check_platform(&workload, self.definition(&workload.definition), &placement)?;
         let desired = input
             .desired_count
             .ok_or_else(|| invalid("desiredCount is required for REPLICA services."))?;
@@ -187,7 +53,8 @@ impl Ecs {
         check_grace(input.health_check_grace_period_seconds)?;
         check_tags(&input.tags)?;
         let key = (cluster.name, input.service_name.clone());
-        let mut service = new_service(call, &key.0, desired, input, creation);
+        let mut service = new_service(call, &key.0, desired, input, placement, creation);
+        check_rebalancing(&service.options)?;
         rollout::begin(&mut service, workload, &self.families, &mut self.ids, call.now);
         let json = self.service_json(&service, true);
         self.services.insert(key, service);
@@ -207,6 +74,7 @@ impl Ecs {
         let current = service.primary().workload.clone();
         let workload = self.changed_workload(&cluster, current.clone(), &input)?;
         let options = changed_options(service.options.clone(), &input)?;
+        check_platform(&workload, self.definition(&workload.definition), &options.placement)?;
 
         let key = (cluster.name, service.name.clone());
         let service = self.services.get_mut(&key).ok_or_else(service_not_found)?;
@@ -214,15 +82,8 @@ impl Ecs {
         if let Some(desired) = input.desired_count {
             set_desired(service, desired, call.now.fast);
         }
-        // The capacity strategy alone changes in place: ECS starts no deployment for it.
-        let in_place = Workload {
-            strategy: workload.strategy.clone(),
-            ..current
-        };
-        if input.force_new_deployment || workload != in_place {
+        if input.force_new_deployment || workload != current {
             rollout::begin(service, workload, &self.families, &mut self.ids, call.now);
-        } else {
-            service.primary_mut().workload = in_place;
         }
         let service = self.services.get(&key).ok_or_else(service_not_found)?;
         Ok(json!({"service": self.service_json(service, true)}))
@@ -271,15 +132,17 @@ impl Ecs {
     pub(super) fn list_services(&self, call: &Call<'_>) -> Answer {
         let input: ListServices = read(call)?;
         let cluster = self.cluster(input.cluster.as_deref())?;
-        let has_launch_type = |service: &Service| match input.launch_type {
+        let is_meant = |service: &Service| match input.launch_type {
             None => true,
-            Some(ListedLaunchType::Fargate) => service.primary().workload.strategy.is_empty(),
-            Some(ListedLaunchType::Ec2 | ListedLaunchType::External) => false,
+            Some(ListedLaunchType::External) => false,
+            Some(ListedLaunchType::Fargate) => has_launch_type(service, LaunchType::Fargate),
+            Some(ListedLaunchType::Ec2) => has_launch_type(service, LaunchType::Ec2),
         };
         // Services that are DRAINING or INACTIVE are no longer listed.
-        let listed = self.services.values().filter(|service| {
-            service.cluster == cluster.name && service.status == Status::Active && has_launch_type(service)
-        });
+        let listed = self
+            .services
+            .values()
+            .filter(|service| service.cluster == cluster.name && service.status == Status::Active && is_meant(service));
         let entries = listed
             .map(|service| (service.name.clone(), json!(service.arn())))
             .collect();
@@ -291,78 +154,21 @@ impl Ecs {
         page("serviceArns", ask, false, entries)
     }
 
-    /// The ARN of what an update names. The revision that runs may be named again even if it is no longer ACTIVE.
-    fn definition_to_run(&self, reference: &str, running: &str) -> Result<String, Fault> {
-        match self.definition(reference) {
-            Some(definition) if definition.arn == running => Ok(definition.arn.clone()),
-            _ => Ok(self.usable_definition(reference)?.arn.clone()),
-        }
-    }
-
-    /// A revision that a service may be pointed at.
-    fn usable_definition(&self, reference: &str) -> Result<&TaskDefinition, Fault> {
-        let definition = self
-            .definition(reference)
-            .ok_or_else(|| client("TaskDefinition not found."))?;
-        match definition.status {
-            DefinitionStatus::Active => Ok(definition),
-            DefinitionStatus::Inactive | DefinitionStatus::DeleteInProgress => {
-                Err(client("TaskDefinition is inactive"))
-            }
-        }
-    }
-
-    fn new_workload(&self, cluster: &Cluster, input: &CreateService) -> Result<Workload, Fault> {
-        if !is_valid_name(&input.service_name) {
-            return Err(invalid(
-                "Name should not exceed 255 characters and has letters, digits, - and _ only.",
-            ));
-        }
-        let reference = input
-            .task_definition
-            .as_ref()
-            .ok_or_else(|| invalid("TaskDefinition can not be blank."))?;
-        let definition = self.usable_definition(reference)?.arn.clone();
-        let network = input
-            .network_configuration
-            .clone()
-            .ok_or_else(|| invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."))?;
-        check_network(&network)?;
-        Ok(Workload {
-            definition,
-            strategy: strategy(cluster, input)?,
-            platform_version: platform_version(input.platform_version.clone())?,
-            network,
-        })
-    }
-
-    /// The workload that an update leaves behind.
-    fn changed_workload(&self, cluster: &Cluster, current: Workload, input: &UpdateService) -> Result<Workload, Fault> {
-        let mut workload = current;
-        if let Some(reference) = &input.task_definition {
-            workload.definition = self.definition_to_run(reference, &workload.definition)?;
-        }
-        if let Some(strategy) = &input.capacity_provider_strategy {
-            check_strategy(strategy, &cluster.capacity_providers)?;
-            workload.strategy.clone_from(strategy);
-        }
-        if let Some(network) = &input.network_configuration {
-            check_network(network)?;
-            workload.network = network.clone();
-        }
-        if input.platform_version.is_some() {
-            workload.platform_version = platform_version(input.platform_version.clone())?;
-        }
-        Ok(workload)
-    }
-
     fn service_json(&self, service: &Service, tags: bool) -> Value {
         let of_it = |task: &&super::task::Task| task.cluster == service.cluster && task.service == service.name;
         service.json(self.tasks.values().filter(of_it), tags)
     }
 }
 
-fn new_service(call: &Call<'_>, cluster: &str, desired: i32, input: CreateService, creation: Creation) -> Service {
+fn new_service(
+    call: &Call<'_>,
+    cluster: &str,
+    desired: i32,
+    input: CreateService,
+    placement: Placement,
+    creation: Creation,
+) -> Service {
+    let rebalancing = default_rebalancing(&input.deployment_configuration, &placement);
     Service {
         scope: call.scope.clone(),
         cluster: cluster.to_owned(),
@@ -376,8 +182,9 @@ fn new_service(call: &Call<'_>, cluster: &str, desired: i32, input: CreateServic
             propagate_tags: input.propagate_tags,
             managed_tags: input.managed_tags,
             execute_command: input.enable_execute_command,
-            rebalancing: input.availability_zone_rebalancing,
+            rebalancing: input.availability_zone_rebalancing.unwrap_or(rebalancing),
             grace_seconds: input.health_check_grace_period_seconds,
+            placement,
         },
         tags: input.tags,
         deployments: Vec::new(),
@@ -388,6 +195,7 @@ fn new_service(call: &Call<'_>, cluster: &str, desired: i32, input: CreateServic
         is_steady: false,
         backoff: Backoff::default(),
         protection_told: false,
+        unplaced_told: None,
     }
 }
 
@@ -399,14 +207,30 @@ fn changed_options(current: Options, input: &UpdateService) -> Result<Options, F
         None => current.configuration,
     };
     check_configuration(&configuration)?;
-    Ok(Options {
+    let placement = Placement {
+        constraints: input
+            .placement_constraints
+            .clone()
+            .unwrap_or(current.placement.constraints),
+        strategies: input.placement_strategy.clone().unwrap_or(current.placement.strategies),
+    };
+    let options = Options {
         configuration,
         propagate_tags: input.propagate_tags.unwrap_or(current.propagate_tags),
         managed_tags: input.managed_tags.unwrap_or(current.managed_tags),
         execute_command: input.enable_execute_command.unwrap_or(current.execute_command),
         rebalancing: input.availability_zone_rebalancing.unwrap_or(current.rebalancing),
         grace_seconds: input.health_check_grace_period_seconds.or(current.grace_seconds),
-    })
+        placement: placement.checked()?,
+    };
+    check_rebalancing(&options)?;
+    Ok(options)
+}
+
+/// A service of a capacity provider strategy is listed under no launch type.
+fn has_launch_type(service: &Service, launch_type: LaunchType) -> bool {
+    let workload = &service.primary().workload;
+    workload.strategy.is_empty() && workload.launch_type == launch_type
 }
 
 /// Sets what a service wants; used by callers and by scaling alike.
@@ -444,22 +268,5 @@ fn creation(call: &Call<'_>, input: &CreateService) -> Creation {
     Creation {
         token: input.client_token.clone(),
         input: rest,
-    }
-}
-
-fn strategy(cluster: &Cluster, input: &CreateService) -> Result<Vec<CapacityItem>, Fault> {
-    match (&input.launch_type, input.capacity_provider_strategy.as_slice()) {
-        (Some(LaunchType::Fargate), []) => Ok(Vec::new()),
-        (Some(LaunchType::Fargate), _) => Err(invalid(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
-        )),
-        (None, []) if cluster.default_strategy.is_empty() => Err(client(
-            "localcloud runs tasks on FARGATE alone: set launchType or capacityProviderStrategy.",
-        )),
-        (None, []) => Ok(cluster.default_strategy.clone()),
-        (None, strategy) => {
-            check_strategy(strategy, &cluster.capacity_providers)?;
-            Ok(strategy.to_vec())
-        }
     }
 }

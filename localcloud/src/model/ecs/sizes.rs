@@ -1,4 +1,4 @@
-//! The sizes that Fargate sells: which memory goes with which CPU.
+//! The sizes of tasks: which memory goes with which CPU on Fargate, and how little or much CPU a task may have elsewhere.
 
 use super::wire::client;
 use crate::model::Fault;
@@ -22,11 +22,15 @@ const SIZES: [(u32, u32, u32, u32); 6] = [
     (16384, 32768, 122_880, 8192),
 ];
 
-/// Reads the task's `cpu` (`256` or `.25 vCPU`) and `memory` (`512` or `0.5 GB`), and refuses pairs that Fargate does not have.
+/// CPU units of a task on EC2 instances, from the least to the most.
+const ON_EC2: std::ops::RangeInclusive<u32> = 128..=196_608;
+
+/// Reads the task's `cpu` (`256` or `.25 vCPU`) and `memory` (`512` or `0.5 GB`). On EC2 instances both may be left out; then a
+/// task has what its containers ask for, which is not modelled.
 pub(super) fn task_size(cpu: Option<&str>, memory: Option<&str>) -> Result<TaskSize, Fault> {
     let (Some(cpu), Some(memory)) = (cpu, memory) else {
         return Err(client(
-            "Fargate requires that 'cpu' and 'memory' be defined at the task level.",
+            "Fargate requires that 'cpu' and 'memory' be defined at the task level, and localcloud requires it elsewhere too.",
         ));
     };
     let size = TaskSize {
@@ -34,13 +38,21 @@ pub(super) fn task_size(cpu: Option<&str>, memory: Option<&str>) -> Result<TaskS
         memory_mib: number(memory, "gb")
             .ok_or_else(|| client(format!("Invalid 'memory' setting for task: {memory}")))?,
     };
-    if !is_sold(size) {
-        let TaskSize { cpu_units, memory_mib } = size;
-        return Err(client(format!(
-            "No Fargate configuration exists for given values: {cpu_units} CPU, {memory_mib} memory."
-        )));
+    if !ON_EC2.contains(&size.cpu_units) {
+        return Err(client(format!("Invalid 'cpu' setting for task: {cpu}")));
     }
     Ok(size)
+}
+
+/// Refuses a size that Fargate does not have.
+pub(super) fn check_sold(size: TaskSize) -> Result<(), Fault> {
+    let TaskSize { cpu_units, memory_mib } = size;
+    match is_sold(size) {
+        true => Ok(()),
+        false => Err(client(format!(
+            "No Fargate configuration exists for given values: {cpu_units} CPU, {memory_mib} memory."
+        ))),
+    }
 }
 
 fn is_sold(size: TaskSize) -> bool {
@@ -72,15 +84,23 @@ mod tests {
 
     #[test]
     fn only_pairs_that_are_sold_pass() {
-        assert!(task_size(Some("256"), Some("512")).is_ok());
-        assert!(task_size(Some("8192"), Some("20480")).is_ok());
-        let error = task_size(Some("256"), Some("4096")).expect_err("not sold");
+        let sold = |cpu: &str, memory: &str| task_size(Some(cpu), Some(memory)).and_then(check_sold);
+        assert!(sold("256", "512").is_ok());
+        assert!(sold("8192", "20480").is_ok());
+        let error = sold("256", "4096").expect_err("not sold");
         assert_eq!(
             error.message,
             "No Fargate configuration exists for given values: 256 CPU, 4096 memory."
         );
-        assert!(task_size(Some("8192"), Some("17408")).is_err());
-        assert!(task_size(Some("300"), Some("512")).is_err());
+        assert!(sold("8192", "17408").is_err());
+        assert!(sold("300", "512").is_err());
+    }
+
+    #[test]
+    fn on_instances_any_size_will_do_that_has_a_little_cpu() {
+        assert!(task_size(Some("300"), Some("500")).is_ok());
+        assert!(task_size(Some("100"), Some("512")).is_err());
+        assert!(task_size(Some("256"), None).is_err());
     }
 
     #[test]

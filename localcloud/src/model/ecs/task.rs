@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
+use super::capacity::LaunchType;
 use super::deployment::PLATFORM_VERSION;
 use super::names::arn;
 use super::sizes::TaskSize;
@@ -27,7 +28,10 @@ pub(super) struct Task {
     pub(super) size: TaskSize,
     pub(super) container: ContainerState,
     pub(super) subnet: String,
+    pub(super) launch_type: LaunchType,
     pub(super) capacity_provider: Option<String>,
+    /// The container instance that it runs on, unless that is Fargate's affair.
+    pub(super) host: Option<Host>,
     pub(super) execute_command: bool,
     pub(super) tags: Vec<Tag>,
     pub(super) phase: Phase,
@@ -58,6 +62,13 @@ pub(super) struct Usage {
     pub(super) cpu_seconds: f64,
     pub(super) over_seconds: f64,
     pub(super) memory_bytes: u64,
+}
+
+/// The container instance of a task.
+#[derive(Debug, Clone)]
+pub(super) struct Host {
+    pub(super) arn: String,
+    pub(super) zone: String,
 }
 
 /// The one container of a task.
@@ -160,7 +171,17 @@ impl StopCode {
     }
 }
 
+/// The task group of a service.
+pub(super) fn group_of(service: &str) -> String {
+    format!("service:{service}")
+}
+
 impl Task {
+    /// The group that placement counts it in.
+    pub(super) fn group(&self) -> String {
+        group_of(&self.service)
+    }
+
     /// Whether it shall go on running.
     pub(super) fn is_wanted(&self) -> bool {
         self.stop.is_none() && self.phase <= Phase::Running
@@ -257,14 +278,16 @@ impl Task {
     }
 
     pub(super) fn json(&self, tags: bool) -> Value {
+        let is_on_fargate = self.launch_type == LaunchType::Fargate;
         let mut json = without_nulls(json!({
             "taskArn": self.arn,
             "clusterArn": arn(&self.scope, "cluster", &self.cluster),
             "taskDefinitionArn": self.definition_arn,
             "attachments": [self.attachment_json()],
             "attributes": [],
-            "availabilityZone": format!("{}a", self.scope.region),
+            "availabilityZone": self.host.as_ref().map_or_else(|| format!("{}a", self.scope.region), |host| host.zone.clone()),
             "capacityProviderName": self.capacity_provider,
+            "containerInstanceArn": self.host.as_ref().map(|host| &host.arn),
             "connectivity": self.started.map(|_| "CONNECTED"),
             "connectivityAt": self.started.map(|at| seconds(at.fast)),
             "containers": [self.container_json()],
@@ -278,12 +301,12 @@ impl Task {
             "desiredStatus": if self.is_wanted() { "RUNNING" } else { "STOPPED" },
             "lastStatus": self.phase.as_str(),
             "enableExecuteCommand": self.execute_command,
-            "group": format!("service:{}", self.service),
+            "group": self.group(),
             "startedBy": self.deployment,
             "healthStatus": self.health.as_str(),
-            "launchType": "FARGATE",
-            "platformVersion": PLATFORM_VERSION,
-            "platformFamily": "Linux",
+            "launchType": to_json(&self.launch_type),
+            "platformVersion": is_on_fargate.then_some(PLATFORM_VERSION),
+            "platformFamily": is_on_fargate.then_some("Linux"),
             "overrides": {"containerOverrides": [{"name": self.container.name}], "inferenceAcceleratorOverrides": []},
             "stopCode": self.stop.as_ref().map(|stop| stop.code.as_str()),
             "stoppedReason": self.stop.as_ref().map(|stop| &stop.reason),

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Ecs;
+use super::capacity::LaunchType;
+use super::instances::instance_arn;
 use super::names::{arn, family_and_revision, last_segment};
 use super::paging::{Page, page};
 use super::services::service_not_found;
@@ -21,7 +23,8 @@ struct ListTasks {
     started_by: Option<String>,
     service_name: Option<String>,
     desired_status: Option<DesiredStatus>,
-    launch_type: Option<LaunchType>,
+    launch_type: Option<ListedLaunchType>,
+    container_instance: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ enum DesiredStatus {
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "UPPERCASE")]
-enum LaunchType {
+enum ListedLaunchType {
     Fargate,
     Ec2,
     External,
@@ -100,12 +103,25 @@ impl Ecs {
         };
         let wants_stopped = input.desired_status == Some(DesiredStatus::Stopped);
         // No task ever has the desired status PENDING, as the API's documentation says.
-        let nothing = input.desired_status == Some(DesiredStatus::Pending)
-            || input
-                .launch_type
-                .is_some_and(|launch_type| launch_type != LaunchType::Fargate);
+        let nothing = input.desired_status == Some(DesiredStatus::Pending);
+        let has_launch_type = |task: &Task| match input.launch_type {
+            None => true,
+            Some(ListedLaunchType::Fargate) => task.launch_type == LaunchType::Fargate,
+            Some(ListedLaunchType::Ec2) => task.launch_type == LaunchType::Ec2,
+            Some(ListedLaunchType::External) => false,
+        };
+        let host = input
+            .container_instance
+            .as_deref()
+            .map(|reference| instance_arn(call.scope, &cluster, reference));
+        let is_on_host = |task: &Task| {
+            let own = task.host.as_ref().map(|host| &host.arn);
+            host.is_none() || own == host.as_ref()
+        };
         let is_listed = |task: &&Task| {
             !nothing
+                && has_launch_type(task)
+                && is_on_host(task)
                 && task.cluster == cluster
                 && task.is_wanted() != wants_stopped
                 && service.as_ref().is_none_or(|service| *service == task.service)

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::{AgentCommand, Ecs, StartTask, TaskReport};
 use crate::model::{Answer, Call, Now, Scope};
 
+mod capacity;
 mod definitions;
+mod instances;
 mod rollouts;
 mod services;
 mod tasks;

@@ -89,6 +89,29 @@ impl World {
         panic!("five passes were not enough: {done:?}");
     }
 
+    /// Gives the cluster an instance that has room for several tasks.
+    async fn register_instance(&self) {
+        use aws_sdk_ecs::types::Resource;
+        let resource = |name: &str, value| {
+            Resource::builder()
+                .name(name)
+                .r#type("INTEGER")
+                .integer_value(value)
+                .build()
+        };
+        let identity = serde_json::json!({
+            "instanceId": "i-1", "instanceType": "m5.large", "availabilityZone": "eu-west-1a",
+        });
+        let request = self.aws.write.ecs.register_container_instance().cluster("data");
+        request
+            .instance_identity_document(identity.to_string())
+            .total_resources(resource("CPU", 2048))
+            .total_resources(resource("MEMORY", 7680))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// Plays the agent once: tasks of an image that works run and are well, others fail to start.
     fn play_agent(&self) {
         self.cloud.with(|cloud, now| {
@@ -624,6 +647,62 @@ async fn a_service_changes_to_capacity_providers_and_back_with_a_new_deployment_
         assert_ne!(seen.deployment, before);
         before = seen.deployment;
     }
+}
+
+#[tokio::test]
+async fn placement_comes_back_as_it_was_meant_and_a_change_of_it_replaces_the_tasks() {
+    let world = World::start().await;
+    world.register_instance().await;
+    let mut connector = sample();
+    connector.service.capacity = penstock_crds::Capacity::LaunchType(penstock_crds::LaunchType::Ec2);
+    connector.service.placement = serde_json::from_value(serde_json::json!({
+        "constraints": [
+            {"type": "memberOf", "expression": "attribute:ecs.instance-type =~ m5.*"}, {"type": "distinctInstance"},
+        ],
+        "strategies": [{"type": "binpack", "field": "memory"}, {"type": "spread", "field": "host"}],
+    }))
+    .unwrap();
+    connector.service.minimum_healthy_percent = 0;
+    connector.service.maximum_percent = 100;
+    let placed = wanted(&connector);
+    world.reach(&placed, AWAKE).await;
+    let before = world.until(is_completed).await;
+    assert_eq!(
+        before.resources, placed,
+        "ECS shows MEMORY for memory and instanceId for host"
+    );
+    assert_eq!(before.counts.running, 1);
+    for strategies in [serde_json::json!([{"type": "random"}]), serde_json::json!([])] {
+        let before = world.until(is_completed).await;
+        connector.service.placement.strategies = serde_json::from_value(strategies).unwrap();
+        let placed = wanted(&connector);
+        assert_eq!(world.reach(&placed, AWAKE).await, ["UpdateService"]);
+        let after = world.until(is_completed).await;
+        assert_eq!(after.resources, placed);
+        assert_ne!(after.deployment.map(|one| one.id), before.deployment.map(|one| one.id));
+    }
+}
+
+#[tokio::test]
+async fn rebalancing_that_somebody_turned_on_is_turned_off_and_replaces_no_task() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    let before = world.until(is_completed).await;
+    let update = world
+        .aws
+        .write
+        .ecs
+        .update_service()
+        .cluster("data")
+        .service("penstock-orders");
+    let enabled = aws_sdk_ecs::types::AvailabilityZoneRebalancing::Enabled;
+    update.availability_zone_rebalancing(enabled).send().await.unwrap();
+    assert!(world.observe().await.resources.service.unwrap().rebalancing);
+    assert_eq!(world.reach(&wanted, AWAKE).await, ["UpdateService"]);
+    let after = world.until(is_completed).await;
+    assert_eq!(after.resources, wanted);
+    assert_eq!(after.deployment.map(|one| one.id), before.deployment.map(|one| one.id));
 }
 
 #[tokio::test]

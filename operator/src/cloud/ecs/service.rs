@@ -45,7 +45,7 @@ pub(in crate::cloud) async fn create(
         .enable_ecs_managed_tags(service.propagate_tags)
         .propagate_tags(propagation(service))
         // Left out, a create turns it on and an update leaves it, so that two services of one document would differ.
-        .availability_zone_rebalancing(AvailabilityZoneRebalancing::Disabled);
+        .availability_zone_rebalancing(rebalancing(service));
     let answer = aws
         .call(Category::ServiceModify, "CreateService", request.send())
         .await?;
@@ -78,16 +78,15 @@ pub(in crate::cloud) async fn update(
         request = request.network_configuration(network_configuration(wanted)?);
     }
     if let Some(before) = before.filter(|before| before.revision.capacity != wanted.capacity) {
-        // A new strategy reaches the tasks only with a new deployment, and an empty one means the launch type.
         check_launch_type(&before.revision.capacity, &wanted.capacity)?;
-        request = request
-            .set_capacity_provider_strategy(strategy(&wanted.capacity)?)
-            .force_new_deployment(true);
+        // An empty strategy means the launch type.
+        request = request.set_capacity_provider_strategy(strategy(&wanted.capacity)?);
     } else if before.is_none() {
         let items = strategy(&wanted.capacity)?.filter(|items| !items.is_empty());
-        request = request
-            .force_new_deployment(items.is_some())
-            .set_capacity_provider_strategy(items);
+        request = request.set_capacity_provider_strategy(items);
+    }
+    if must_force(before.map(|before| &before.revision), wanted) {
+        request = request.force_new_deployment(true);
     }
     if differs(&|before| before.revision.placement_constraints == wanted.placement_constraints) {
         request = request.set_placement_constraints(Some(placement_constraints(wanted)));
@@ -102,6 +101,9 @@ pub(in crate::cloud) async fn update(
         request = request
             .enable_ecs_managed_tags(service.propagate_tags)
             .propagate_tags(propagation(service));
+    }
+    if differs(&|before| before.rebalancing == service.rebalancing) {
+        request = request.availability_zone_rebalancing(rebalancing(service));
     }
     let answer = aws
         .call(Category::ServiceModify, "UpdateService", request.send())
@@ -203,6 +205,18 @@ fn same_rollout(one: &Service, other: &Service) -> bool {
     all(one) == all(other)
 }
 
+/// Whether something changes that starts no deployment by itself: capacity providers, which ECS changes in no other way, and
+/// placement, which would wait for the next deployment while the tasks stay where they are.
+fn must_force(before: Option<&Revision>, wanted: &Revision) -> bool {
+    let Some(before) = before else {
+        let on_providers = matches!(wanted.capacity, Capacity::Providers(_));
+        return on_providers || !wanted.placement_constraints.is_empty() || !wanted.placement_strategies.is_empty();
+    };
+    before.capacity != wanted.capacity
+        || before.placement_constraints != wanted.placement_constraints
+        || before.placement_strategies != wanted.placement_strategies
+}
+
 fn check_launch_type(before: &Capacity, wanted: &Capacity) -> Result<(), Error> {
     match (before, wanted) {
         (Capacity::LaunchType(before), Capacity::LaunchType(wanted)) => Err(Error::Refuse {
@@ -277,6 +291,14 @@ fn propagation(service: &Service) -> PropagateTags {
         PropagateTags::Service
     } else {
         PropagateTags::None
+    }
+}
+
+fn rebalancing(service: &Service) -> AvailabilityZoneRebalancing {
+    if service.rebalancing {
+        AvailabilityZoneRebalancing::Enabled
+    } else {
+        AvailabilityZoneRebalancing::Disabled
     }
 }
 

@@ -143,11 +143,13 @@ pub(super) fn placement_constraints(placement: &Placement) -> Vec<(String, Optio
         PlacementConstraintType::DistinctInstance => "distinctInstance",
         PlacementConstraintType::MemberOf => "memberOf",
     };
-    placement
+    let mut constraints: Vec<_> = placement
         .constraints
         .iter()
         .map(|one| (spelled(one.r#type).to_owned(), one.expression.clone()))
-        .collect()
+        .collect();
+    constraints.sort();
+    constraints
 }
 
 pub(super) fn placement_strategies(placement: &Placement) -> Vec<(String, Option<String>)> {
@@ -156,9 +158,11 @@ pub(super) fn placement_strategies(placement: &Placement) -> Vec<(String, Option
         PlacementStrategyType::Spread => "spread",
         PlacementStrategyType::Binpack => "binpack",
     };
+    // The two names of one field.
+    let field = |field: &str| if field == "host" { "instanceId" } else { field }.to_owned();
     placement
         .strategies
         .iter()
-        .map(|one| (spelled(one.r#type).to_owned(), one.field.clone()))
+        .map(|one| (spelled(one.r#type).to_owned(), one.field.as_deref().map(field)))
         .collect()
 }
