@@ -1,9 +1,11 @@
 //! Apache Kafka as one process: broker and controller, with a data directory and ports that survive a restart.
 //!
-//! It listens on loopback twice: PLAINTEXT, and SASL_PLAINTEXT with SCRAM-SHA-512 for [`SCRAM_USER`]. Topics must be created.
+//! It listens on loopback: PLAINTEXT, SASL_PLAINTEXT with SCRAM-SHA-512 for [`SCRAM_USER`], and further plain listeners that are each reached
+//! through a [`KafkaProxy`], so that everything a client of such a link does passes the proxy. Topics must be created.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use crate::error::io;
+use crate::kafka_proxy::KafkaProxy;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 use crate::records::idempotent_producer;
@@ -29,6 +32,10 @@ const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
+/// How many links a broker of its own has, and one that many tests share.
+const LINKS: usize = 2;
+const SHARED_LINKS: usize = 24;
+
 /// A broker. Dropping it stops it.
 pub struct Broker {
     pub(crate) producer: FutureProducer,
@@ -36,7 +43,16 @@ pub struct Broker {
     settings: PathBuf,
     port: u16,
     sasl_port: u16,
+    links: Vec<Link>,
+    links_given: AtomicUsize,
     process: Mutex<Option<Arc<Process>>>,
+}
+
+/// A listener that tells its clients to come back by another port, where a proxy is.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    port: u16,
+    advertised: u16,
 }
 
 impl Broker {
@@ -44,17 +60,27 @@ impl Broker {
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Broker> = OnceCell::const_new();
         SHARED
-            .get_or_init(|| async { Self::start().await.expect("the shared broker starts") })
+            .get_or_init(|| async { Self::start_with(SHARED_LINKS).await.expect("the shared broker starts") })
             .await
     }
 
     /// Starts a broker of its own, for tests that stop or break it.
     pub async fn start() -> Result<Self, Error> {
+        Self::start_with(LINKS).await
+    }
+
+    async fn start_with(links: usize) -> Result<Self, Error> {
         let jars = parts::fetch("kafka").await?;
         let home = rundir::fresh_data_directory("kafka")?;
         let (port, sasl_port) = (free_port(), free_port());
+        let link = |_| Link {
+            port: free_port(),
+            advertised: free_port(),
+        };
+        let links: Vec<Link> = (0..links).map(link).collect();
         let settings = home.join("server.properties");
-        fs::write(&settings, server_properties(&home, port, sasl_port)).map_err(io("write the broker's settings"))?;
+        let properties = server_properties(&home, port, sasl_port, &links);
+        fs::write(&settings, properties).map_err(io("write the broker's settings"))?;
         let classpath = jars.join("libs/*").display().to_string();
         let producer = idempotent_producer(&plaintext_client(port))?;
         let broker = Self {
@@ -63,6 +89,8 @@ impl Broker {
             settings,
             port,
             sasl_port,
+            links,
+            links_given: AtomicUsize::new(0),
             process: Mutex::new(None),
         };
         broker.format().await?;
@@ -78,6 +106,16 @@ impl Broker {
     /// Returns the address of the SASL_PLAINTEXT listener.
     pub fn sasl_bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.sasl_port)
+    }
+
+    /// Opens a link of its own: whoever bootstraps from the proxy talks to the broker through it alone.
+    ///
+    /// # Panics
+    /// When every link is given away.
+    pub async fn link(&self) -> Result<KafkaProxy, Error> {
+        let place = self.links_given.fetch_add(1, Ordering::SeqCst);
+        let link = self.links.get(place).expect("the broker has a link left");
+        KafkaProxy::start(link.advertised, link.port).await
     }
 
     /// Returns what a client of the PLAINTEXT listener is configured with.
@@ -197,19 +235,32 @@ fn plaintext_client(port: u16) -> ClientConfig {
     config
 }
 
-fn server_properties(home: &Path, port: u16, sasl_port: u16) -> String {
+fn server_properties(home: &Path, port: u16, sasl_port: u16, links: &[Link]) -> String {
     let (controller, logs) = (free_port(), home.join("log").display().to_string());
-    let listeners = format!("PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}");
+    let direct = format!("PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}");
+    let with_links = |part: &dyn Fn(usize, &Link) -> String| -> String {
+        links
+            .iter()
+            .enumerate()
+            .map(|(place, link)| part(place, link))
+            .collect()
+    };
+    let listeners = with_links(&|place, link| format!(",LINK{place}://127.0.0.1:{}", link.port));
+    let advertised = with_links(&|place, link| format!(",LINK{place}://127.0.0.1:{}", link.advertised));
+    let protocols = with_links(&|place, _| format!(",LINK{place}:PLAINTEXT"));
     let settings = [
         ("process.roles", "broker,controller"),
         ("node.id", "1"),
         ("controller.quorum.voters", &format!("1@127.0.0.1:{controller}")),
         ("controller.listener.names", "CONTROLLER"),
-        ("listeners", &format!("{listeners},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", &listeners),
+        (
+            "listeners",
+            &format!("{direct}{listeners},CONTROLLER://127.0.0.1:{controller}"),
+        ),
+        ("advertised.listeners", &format!("{direct}{advertised}")),
         (
             "listener.security.protocol.map",
-            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            &format!("CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT{protocols}"),
         ),
         ("inter.broker.listener.name", "PLAINTEXT"),
         ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
@@ -227,8 +278,10 @@ fn server_properties(home: &Path, port: u16, sasl_port: u16) -> String {
         ("transaction.state.log.min.isr", "1"),
         ("transaction.state.log.num.partitions", "4"),
     ];
-    settings
+    let settings: String = settings
         .iter()
         .map(|(name, value)| format!("{name}={value}\n"))
-        .collect()
+        .collect();
+    // A listener has threads of its own; a link has one client.
+    settings + &with_links(&|place, _| format!("listener.name.link{place}.num.network.threads=1\n"))
 }
