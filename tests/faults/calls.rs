@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use penstock_tests::bridge::{Queue, Rig, SOON};
+use penstock_tests::bridge::{Queue, Rig};
 use penstock_tests::kafka::Broker;
 use penstock_tests::sqs_proxy::{Entries, Fault, Operation, Refusal, When};
 use serde_json::json;
@@ -39,16 +39,12 @@ async fn survives_on(queue: Queue, operation: Operation, fault: Fault, repeats: 
     let first = rig.proxy.rule(operation, When::Next(1), fault);
     let rule = rig.proxy.rule(operation, When::Percent(PERCENT, 1), fault);
     let bridge = rig.bridge().await;
-    rig.queue.emptied(SOON).await;
-    let met = first.hits() + rule.hits();
-    rule.off();
-    assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
-    assert!(met > 0, "no call met {fault:?}");
     let most = match repeats {
         Repeats::None => 0,
         Repeats::OfTheQueue => sent.len(),
     };
-    rig.verdict(&sent).await.assert_sound(most);
+    rig.finish(bridge, &sent, most).await;
+    assert!(first.hits() + rule.hits() > 0, "no call met {fault:?}");
 }
 
 macro_rules! calls {

@@ -8,4 +8,4 @@ pub mod rig;
 
 pub use checker::{Sent, Verdict};
 pub use queue::{Letter, Queue};
-pub use rig::{Bridge, Rig, SOON};
+pub use rig::{Bridge, LATER, Rig, SOON};

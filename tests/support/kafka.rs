@@ -34,7 +34,7 @@ const STOP: Duration = Duration::from_secs(30);
 
 /// How many links a broker of its own has, and one that many tests share.
 const LINKS: usize = 2;
-const SHARED_LINKS: usize = 24;
+const SHARED_LINKS: usize = 40;
 
 /// A broker. Dropping it stops it.
 pub struct Broker {

@@ -10,6 +10,7 @@ pub mod aws;
 pub mod binaries;
 pub mod bridge;
 pub mod clock;
+pub mod credentials;
 pub mod elasticmq;
 pub mod error;
 pub mod http;

@@ -155,9 +155,23 @@ impl Queue {
 
     /// Sends everything and returns what was sent, in the order given. Groups stay in order: theirs is sent one batch after the other.
     pub async fn send(&self, letters: &[Letter]) -> Vec<Sent> {
+        self.send_numbered(0, letters, 10).await
+    }
+
+    /// As [`Queue::send`], for more of what was sent before.
+    pub async fn send_after(&self, before: &[Sent], letters: &[Letter]) -> Vec<Sent> {
+        self.send_numbered(before.len(), letters, 10).await
+    }
+
+    /// As [`Queue::send_after`], a message a call, for messages so large that two do not fit.
+    pub async fn send_singly_after(&self, before: &[Sent], letters: &[Letter]) -> Vec<Sent> {
+        self.send_numbered(before.len(), letters, 1).await
+    }
+
+    async fn send_numbered(&self, first: usize, letters: &[Letter], at_once: usize) -> Vec<Sent> {
         let ordered = letters.iter().any(|letter| letter.group.is_some());
-        let numbered: Vec<(usize, &Letter)> = letters.iter().enumerate().collect();
-        let batches = stream::iter(numbered.chunks(10).map(|batch| self.send_batch(batch)));
+        let numbered: Vec<(usize, &Letter)> = (first..).zip(letters).collect();
+        let batches = stream::iter(numbered.chunks(at_once).map(|batch| self.send_batch(batch)));
         let sent: Vec<Vec<Sent>> = batches.buffered(if ordered { 1 } else { SENDERS }).collect().await;
         sent.into_iter().flatten().collect()
     }

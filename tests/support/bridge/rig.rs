@@ -23,6 +23,8 @@ use crate::{http, unique};
 
 /// How long anything may take that is not limited otherwise.
 pub const SOON: Duration = Duration::from_secs(60);
+/// How long what meets faults may take.
+pub const LATER: Duration = Duration::from_secs(150);
 /// The drain timeout of every bridge here.
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How long a bridge may take to end: its drain timeout, and what a busy machine adds.
@@ -153,8 +155,11 @@ impl<'a> Rig<'a> {
     }
 
     /// Waits until the topic holds that many records.
+    ///
+    /// # Panics
+    /// When it does not in time, or the bridge ends.
     pub async fn stored(&self, bridge: &Bridge, count: u64, timeout: Duration) {
-        let consumer: Arc<BaseConsumer> = Arc::new(self.broker.client().create().expect("a consumer"));
+        let consumer = self.consumer();
         let what = format!("{count} records in the topic");
         let look = || async {
             let stored = stored(Arc::clone(&consumer), self.topic.clone()).await?;
@@ -169,6 +174,21 @@ impl<'a> Rig<'a> {
             .ready(&what, timeout, look)
             .await
             .expect("records arrive");
+    }
+
+    /// Waits until the topic holds more records than now.
+    ///
+    /// # Panics
+    /// As [`Rig::stored`].
+    pub async fn stored_more(&self, bridge: &Bridge, timeout: Duration) {
+        let now = stored(self.consumer(), self.topic.clone())
+            .await
+            .expect("the broker answers");
+        self.stored(bridge, now + 1, timeout).await;
+    }
+
+    fn consumer(&self) -> Arc<BaseConsumer> {
+        Arc::new(self.broker.client().create().expect("a consumer"))
     }
 
     /// Returns the records of the topic.
@@ -193,6 +213,18 @@ impl<'a> Rig<'a> {
             premature: premature(&deletes, &topic, &dead),
             ..judge(sent, &topic, &dead)
         }
+    }
+
+    /// Waits until the queue is empty, stops the bridge, and holds what arrived against what was sent.
+    ///
+    /// # Panics
+    /// When anything is lost, altered, out of order or deleted too early, or more than `most_duplicates` were stored twice.
+    pub async fn finish(&self, bridge: Bridge, sent: &[Sent], most_duplicates: usize) {
+        let log = bridge.process.log();
+        self.queue.emptied(LATER).await;
+        assert_eq!(bridge.stop().await, Some(0), "see {}", log.display());
+        assert_eq!(self.queue.counts().await, (0, 0), "see {}", log.display());
+        self.verdict(sent).await.assert_sound(most_duplicates);
     }
 
     /// Returns how often the queue handed out the message that it handed out most.
@@ -273,6 +305,9 @@ impl Bridge {
     }
 
     /// Waits until its metrics pass `judge`.
+    ///
+    /// # Panics
+    /// When they do not in time, or the bridge ends.
     pub async fn metrics_when(&self, what: &str, judge: impl Fn(&Metrics) -> bool) -> Metrics {
         let look = || async {
             let metrics = self.metrics().await.ok_or_else(|| "no metrics".to_owned())?;
@@ -283,9 +318,28 @@ impl Bridge {
             }
         };
         self.process
-            .ready(what, SOON, look)
+            .ready(what, LATER, look)
             .await
             .expect("the metrics come to that")
+    }
+
+    /// Waits until it holds about as many messages as it may: nothing more comes in.
+    pub async fn full(&self) -> Metrics {
+        let last = std::cell::Cell::new((0.0, 0));
+        self.metrics_when("a bridge that holds what it may", |metrics| {
+            let (held, since) = last.get();
+            let now = metrics.get("inflight");
+            last.set((now, if now == held { since + 1 } else { 0 }));
+            now > 0.0 && since >= 20
+        })
+        .await
+    }
+
+    /// Returns how many lines of its log are warnings or errors.
+    pub fn complaints(&self) -> usize {
+        let log = self.process.log_text();
+        let loud = |line: &&str| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
+        log.lines().filter(loud).count()
     }
 
     /// Returns how much of its memory is resident, in bytes; nothing once it is gone.
