@@ -1,10 +1,8 @@
 //! The bridge's promises, on real parts: the real program, a real broker, and an SQS that others wrote.
 //!
-//! Nothing here is the bridge's own code. What was sent is written down by the sender, what arrived is read by a consumer of its own,
-//! and [`checker`] compares the two.
+//! Nothing here is the bridge's own code. What was sent is written down by the sender, what arrived is read by a consumer of its own, and
+//! `penstock_tests::bridge::checker` compares the two.
 
-#[path = "bridge/checker.rs"]
-mod checker;
 #[path = "bridge/crashes.rs"]
 mod crashes;
 #[path = "bridge/leases.rs"]
@@ -13,12 +11,8 @@ mod leases;
 mod moves;
 #[path = "bridge/poison.rs"]
 mod poison;
-#[path = "bridge/queue.rs"]
-mod queue;
 #[path = "bridge/refusals.rs"]
 mod refusals;
-#[path = "bridge/rig.rs"]
-mod rig;
 #[path = "bridge/stops.rs"]
 mod stops;
 #[path = "bridge/told.rs"]

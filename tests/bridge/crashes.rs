@@ -5,8 +5,8 @@ use std::time::Duration;
 use penstock_tests::kafka::Broker;
 use serde_json::json;
 
-use crate::queue::{Queue, letters, letters_in_groups};
-use crate::rig::{Rig, SOON};
+use penstock_tests::bridge::queue::{Queue, letters, letters_in_groups};
+use penstock_tests::bridge::rig::{Rig, SOON};
 
 /// What a bridge that is killed may have stored and not deleted.
 const MAX_IN_FLIGHT: usize = 200;

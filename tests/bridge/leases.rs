@@ -6,8 +6,8 @@ use penstock_tests::kafka::Broker;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::queue::{Queue, letters};
-use crate::rig::{Rig, SOON};
+use penstock_tests::bridge::queue::{Queue, letters};
+use penstock_tests::bridge::rig::{Rig, SOON};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kafka_hangs_leases_are_extended_and_nothing_is_handed_out_again() {

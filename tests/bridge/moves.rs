@@ -10,8 +10,8 @@ use penstock_tests::ports::free_port;
 use penstock_tests::{records::Record, rundir};
 use serde_json::json;
 
-use crate::queue::{Letter, Queue, letters, letters_in_groups};
-use crate::rig::{Bridge, Rig, SOON, program};
+use penstock_tests::bridge::queue::{Letter, Queue, letters, letters_in_groups};
+use penstock_tests::bridge::rig::{Bridge, Rig, SOON};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_messages_arrive_once() {
@@ -125,23 +125,20 @@ async fn a_connector_runs_by_hand_from_its_documents() {
     };
     let spec = json!({
         "profile": "default",
-        "source": {"sqs": {"queueUrl": rig.queue.url, "region": "eu-west-1", "waitTime": "1s"}},
+        "source": {"sqs": {"queueUrl": rig.config["source"]["queueUrl"], "region": "eu-west-1", "waitTime": "1s"}},
         "sink": {"kafka": {"topic": rig.topic}},
     });
     fs::write(&connector, document("Connector", "orders", spec)).expect("it is written");
     let spec = json!({"kafka": {"bootstrapServers": [rig.broker.bootstrap()], "security": {"plaintext": {}}}});
     fs::write(&profile, document("Profile", "default", spec)).expect("it is written");
     let port = free_port();
-    let program = program(port)
-        .await
+    let program = rig
+        .program(port)
         .arg("--connector")
         .arg(&connector)
         .arg("--profile")
         .arg(&profile);
-    let bridge = Bridge {
-        process: program.spawn().expect("the bridge starts"),
-        port,
-    };
+    let bridge = Bridge::start(program, port);
     bridge.healthy().await;
     let sent = rig.queue.send(&letters(100)).await;
     rig.queue.emptied(SOON).await;

@@ -5,9 +5,9 @@ use penstock_tests::kafka::Broker;
 use penstock_tests::wait_until;
 use serde_json::json;
 
-use crate::checker::{judge, message_id};
-use crate::queue::{Letter, Queue, letters, letters_in_groups};
-use crate::rig::{Rig, SOON};
+use penstock_tests::bridge::checker::{judge, message_id};
+use penstock_tests::bridge::queue::{Letter, Queue, letters, letters_in_groups};
+use penstock_tests::bridge::rig::{Rig, SOON};
 
 const TOPIC: [(&str, &str); 1] = [("max.message.bytes", "50000")];
 

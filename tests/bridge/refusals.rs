@@ -2,14 +2,19 @@
 
 use std::fs;
 
+use penstock_tests::elasticmq::ElasticMq;
 use penstock_tests::kafka::Broker;
 use penstock_tests::ports::free_port;
 use penstock_tests::process::Program;
 use penstock_tests::rundir;
 use serde_json::{Value, json};
 
-use crate::queue::Queue;
-use crate::rig::{Rig, SOON, program};
+use penstock_tests::bridge::queue::Queue;
+use penstock_tests::bridge::rig::{self, Rig, SOON};
+
+async fn program() -> Program {
+    rig::program(ElasticMq::shared().await.endpoint(), free_port())
+}
 
 /// Runs it to its end, which must have that code, and whose log must hold those words.
 async fn assert_refused(program: Program, code: i32, words: &[&str]) {
@@ -21,14 +26,14 @@ async fn assert_refused(program: Program, code: i32, words: &[&str]) {
 }
 
 async fn assert_config_refused(config: &Value, words: &[&str]) {
-    let program = program(free_port()).await.env("PENSTOCK_CONNECTOR", config.to_string());
+    let program = program().await.env("PENSTOCK_CONNECTOR", config.to_string());
     assert_refused(program, 78, words).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_or_topic_that_does_not_exist_is_named() {
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
-    let without_queue = rig.queue.url.replace("/orders-", "/nonesuch-");
+    let without_queue = rig.proxy.queue_url(&rig.queue.url).replace("/orders-", "/nonesuch-");
     let wrong = |over: Value| {
         let mut config = rig.config.clone();
         penstock_tests::stage::lay(&mut config, over);
@@ -95,7 +100,7 @@ async fn a_document_run_by_hand_is_refused_with_every_fault() {
     let document =
         json!({"apiVersion": "penstock.dev/v1", "kind": "Connector", "metadata": {"name": "orders"}, "spec": spec});
     fs::write(&file, document.to_string()).expect("it is written");
-    let by_hand = program(free_port()).await.arg("--connector").arg(&file);
+    let by_hand = program().await.arg("--connector").arg(&file);
     assert_refused(
         by_hand,
         78,
@@ -106,13 +111,11 @@ async fn a_document_run_by_hand_is_refused_with_every_fault() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_command_line_or_none_at_all_is_refused() {
-    assert_refused(program(free_port()).await.arg("--conector"), 64, &["--connector"]).await;
-    assert_refused(program(free_port()).await, 78, &["PENSTOCK_CONNECTOR", "--connector"]).await;
-    let garbled = program(free_port()).await.env("PENSTOCK_CONNECTOR", "orders");
+    assert_refused(program().await.arg("--conector"), 64, &["--connector"]).await;
+    assert_refused(program().await, 78, &["PENSTOCK_CONNECTOR", "--connector"]).await;
+    let garbled = program().await.env("PENSTOCK_CONNECTOR", "orders");
     assert_refused(garbled, 78, &["PENSTOCK_CONNECTOR"]).await;
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
-    let small = program(free_port())
-        .await
-        .env("PENSTOCK_CONNECTOR", rig.config.to_string());
+    let small = program().await.env("PENSTOCK_CONNECTOR", rig.config.to_string());
     assert_refused(small.args(["--max-in-flight", "9"]), 78, &["--max-in-flight", "is 9"]).await;
 }

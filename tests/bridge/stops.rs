@@ -4,8 +4,8 @@ use nix::sys::signal::Signal;
 use penstock_tests::kafka::Broker;
 use serde_json::json;
 
-use crate::queue::{Queue, letters, letters_in_groups};
-use crate::rig::{Rig, SOON, STOPPED};
+use penstock_tests::bridge::queue::{Queue, letters, letters_in_groups};
+use penstock_tests::bridge::rig::{Rig, SOON, STOPPED};
 
 /// Stops one bridge after the other in the middle of its work, each as the topic has grown by `step` records.
 async fn stop_again_and_again(rig: &Rig<'_>, stops: u64, step: u64) {

@@ -1,18 +1,24 @@
 //! What the bridge tells: health, metrics that add up, and no secret.
 
 use std::fs;
+use std::time::Duration;
 
+use penstock_tests::bridge::audit::Audit;
+use penstock_tests::elasticmq::ElasticMq;
 use penstock_tests::kafka::{Broker, SCRAM_PASSWORD, SCRAM_USER};
 use penstock_tests::ports::free_port;
 use penstock_tests::process::Program;
 use penstock_tests::{unique, wait_until};
 use serde_json::{Value, json};
 
-use crate::queue::{Letter, Queue, letters};
-use crate::rig::{Bridge, Rig, SOON, program};
+use penstock_tests::bridge::queue::{Letter, Queue, letters};
+use penstock_tests::bridge::rig::{Bridge, Rig, SOON, program};
+
+/// How often a bridge is scraped whose figures are the matter.
+const OFTEN: Duration = Duration::from_millis(20);
 
 async fn asked(port: u16) -> (Option<i32>, String) {
-    let health = program(port).await.arg("health");
+    let health = program(ElasticMq::shared().await.endpoint(), port).arg("health");
     let (status, said) = health.run(SOON).await.expect("it answers");
     (status.code(), said)
 }
@@ -56,18 +62,17 @@ async fn at_every_scrape_received_is_what_became_of_it() {
     }
     let sent = rig.queue.send(&letters).await;
     let bridge = rig.bridge().await;
-    let audit = bridge.audited();
+    let audit = Audit::begin(bridge.port, OFTEN);
     rig.stored(&bridge, 2_000, SOON).await;
     // What is held at the stop is given back, which must add up too.
     assert_eq!(bridge.stop().await, Some(0));
-    let seen = audit.end().await;
+    let seen = audit.seen();
     assert!(seen.busy > 10, "too few scrapes found it at work: {seen:?}");
     assert!(seen.most_in_flight <= 200.0, "more is held than may be: {seen:?}");
     let bridge = rig.bridge().await;
-    let audit = bridge.audited();
+    let audit = Audit::begin(bridge.port, OFTEN);
     rig.queue.emptied(SOON).await;
-    let audited = audit.end().await;
-    assert!(audited.scrapes > 0);
+    assert!(audit.seen().scrapes > 0);
     assert_eq!(bridge.stop().await, Some(0));
     rig.verdict(&sent).await.assert_sound(0);
     assert_eq!(rig.dead().await.len(), 8);
@@ -103,10 +108,7 @@ async fn a_password_is_used_and_never_told() {
     let mut rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
     rig.config["kafka"] = scram(rig.broker);
     let port = free_port();
-    let process = with_password(program(port).await, &rig.config, SCRAM_PASSWORD)
-        .spawn()
-        .expect("the bridge starts");
-    let bridge = Bridge { process, port };
+    let bridge = Bridge::start(with_password(rig.program(port), &rig.config, SCRAM_PASSWORD), port);
     let sent = rig.queue.send(&letters(50)).await;
     bridge.healthy().await;
     rig.queue.emptied(SOON).await;
@@ -125,10 +127,7 @@ async fn a_wrong_password_is_complained_of_without_being_told() {
     let mut rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
     rig.config["kafka"] = scram(rig.broker);
     let (canary, port) = (unique("canary"), free_port());
-    let process = with_password(program(port).await, &rig.config, &canary)
-        .spawn()
-        .expect("the bridge starts");
-    let bridge = Bridge { process, port };
+    let bridge = Bridge::start(with_password(rig.program(port), &rig.config, &canary), port);
     let complains = wait_until("a complaint about the password", SOON, || {
         let log = bridge.process.log_text();
         std::future::ready(if log.contains("uthentication") {

@@ -1,10 +1,12 @@
 //! Apache Kafka as one process: broker and controller, with a data directory and ports that survive a restart.
 //!
-//! It listens on loopback twice: PLAINTEXT, and SASL_PLAINTEXT with SCRAM-SHA-512 for [`SCRAM_USER`]. A broker with TLS listens twice
-//! more: SSL, where clients have to show a certificate, and SASL_SSL with SCRAM-SHA-512. Topics must be created.
+//! It listens on loopback: PLAINTEXT, SASL_PLAINTEXT with SCRAM-SHA-512 for [`SCRAM_USER`], and further plain listeners that are each reached
+//! through a [`KafkaProxy`], so that everything a client of such a link does passes the proxy. A broker with TLS listens twice more: SSL, where
+//! clients have to show a certificate, and SASL_SSL with SCRAM-SHA-512. Topics must be created.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use crate::error::io;
+use crate::kafka_proxy::KafkaProxy;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 use crate::records::idempotent_producer;
@@ -32,6 +35,10 @@ const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
+/// How many links a broker of its own has, and one that many tests share.
+const LINKS: usize = 2;
+const SHARED_LINKS: usize = 40;
+
 /// A broker. Dropping it stops it.
 pub struct Broker {
     pub(crate) producer: FutureProducer,
@@ -40,6 +47,8 @@ pub struct Broker {
     port: u16,
     sasl_port: u16,
     tls: Option<Tls>,
+    links: Vec<Link>,
+    links_given: AtomicUsize,
     process: Mutex<Option<Arc<Process>>>,
 }
 
@@ -54,12 +63,19 @@ struct Tls {
     trusted: PathBuf,
 }
 
+/// A listener that tells its clients to come back by another port, where a proxy is.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    port: u16,
+    advertised: u16,
+}
+
 impl Broker {
     /// Returns the broker that the tests of this binary share; the first caller starts it.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Broker> = OnceCell::const_new();
         SHARED
-            .get_or_init(|| async { Self::start().await.expect("the shared broker starts") })
+            .get_or_init(|| async { Self::start_as(None, SHARED_LINKS).await.expect("the shared broker starts") })
             .await
     }
 
@@ -73,21 +89,26 @@ impl Broker {
 
     /// Starts a broker of its own, for tests that stop or break it.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_as(None).await
+        Self::start_as(None, LINKS).await
     }
 
     async fn start_with_tls() -> Result<Self, Error> {
         let authority = Authority::new("penstock-tests").await?;
-        Self::start_as(Some(Tls::made(authority).await?)).await
+        Self::start_as(Some(Tls::made(authority).await?), 0).await
     }
 
-    async fn start_as(tls: Option<Tls>) -> Result<Self, Error> {
+    async fn start_as(tls: Option<Tls>, links: usize) -> Result<Self, Error> {
         let jars = parts::fetch("kafka").await?;
         let home = rundir::fresh_data_directory("kafka")?;
         let (port, sasl_port) = (free_port(), free_port());
+        let link = |_| Link {
+            port: free_port(),
+            advertised: free_port(),
+        };
+        let links: Vec<Link> = (0..links).map(link).collect();
         let settings = home.join("server.properties");
-        fs::write(&settings, server_properties(&home, port, sasl_port, tls.as_ref()))
-            .map_err(io("write the broker's settings"))?;
+        let properties = server_properties(&home, port, sasl_port, tls.as_ref(), &links);
+        fs::write(&settings, properties).map_err(io("write the broker's settings"))?;
         let classpath = jars.join("libs/*").display().to_string();
         let producer = idempotent_producer(&plaintext_client(port))?;
         let broker = Self {
@@ -97,6 +118,8 @@ impl Broker {
             port,
             sasl_port,
             tls,
+            links,
+            links_given: AtomicUsize::new(0),
             process: Mutex::new(None),
         };
         broker.format().await?;
@@ -131,6 +154,16 @@ impl Broker {
 
     fn tls(&self) -> &Tls {
         self.tls.as_ref().expect("only a broker with TLS is asked for it")
+    }
+
+    /// Opens a link of its own: whoever bootstraps from the proxy talks to the broker through it alone.
+    ///
+    /// # Panics
+    /// When every link is given away.
+    pub async fn link(&self) -> Result<KafkaProxy, Error> {
+        let place = self.links_given.fetch_add(1, Ordering::SeqCst);
+        let link = self.links.get(place).expect("the broker has a link left");
+        KafkaProxy::start(link.advertised, link.port).await
     }
 
     /// Returns what a client of the PLAINTEXT listener is configured with.
@@ -282,20 +315,35 @@ fn plaintext_client(port: u16) -> ClientConfig {
     config
 }
 
-fn server_properties(home: &Path, port: u16, sasl_port: u16, tls: Option<&Tls>) -> String {
+fn server_properties(home: &Path, port: u16, sasl_port: u16, tls: Option<&Tls>, links: &[Link]) -> String {
     let (controller, logs) = (free_port(), home.join("log").display().to_string());
     let encrypted = tls.map(Tls::listeners).unwrap_or_default();
-    let listeners = format!("PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}{encrypted}");
+    let direct = format!("PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}{encrypted}");
+    let with_links = |part: &dyn Fn(usize, &Link) -> String| -> String {
+        links
+            .iter()
+            .enumerate()
+            .map(|(place, link)| part(place, link))
+            .collect()
+    };
+    let listeners = with_links(&|place, link| format!(",LINK{place}://127.0.0.1:{}", link.port));
+    let advertised = with_links(&|place, link| format!(",LINK{place}://127.0.0.1:{}", link.advertised));
+    let protocols = with_links(&|place, _| format!(",LINK{place}:PLAINTEXT"));
     let settings = [
         ("process.roles", "broker,controller"),
         ("node.id", "1"),
         ("controller.quorum.voters", &format!("1@127.0.0.1:{controller}")),
         ("controller.listener.names", "CONTROLLER"),
-        ("listeners", &format!("{listeners},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", &listeners),
+        (
+            "listeners",
+            &format!("{direct}{listeners},CONTROLLER://127.0.0.1:{controller}"),
+        ),
+        ("advertised.listeners", &format!("{direct}{advertised}")),
         (
             "listener.security.protocol.map",
-            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL",
+            &format!(
+                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL{protocols}"
+            ),
         ),
         ("inter.broker.listener.name", "PLAINTEXT"),
         ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
@@ -315,5 +363,7 @@ fn server_properties(home: &Path, port: u16, sasl_port: u16, tls: Option<&Tls>) 
         ("transaction.state.log.num.partitions", "4"),
     ];
     let lines = settings.iter().map(|(name, value)| format!("{name}={value}\n"));
-    lines.chain(tls.map(Tls::properties)).collect()
+    let settings: String = lines.chain(tls.map(Tls::properties)).collect();
+    // A listener has threads of its own; a link has one client.
+    settings + &with_links(&|place, _| format!("listener.name.link{place}.num.network.threads=1\n"))
 }

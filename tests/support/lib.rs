@@ -1,25 +1,32 @@
 //! The equipment of the suites: real parts, started and stopped by the tests themselves.
 //!
 //! [`kafka::Broker`] is Apache Kafka, [`moto::Moto`] and [`elasticmq::ElasticMq`] are emulators that others wrote, and
-//! [`localcloud::LocalCloud`] is our own model of AWS as a process; [`tls`] makes certificates. Each comes up once per test binary with `shared()` (names from
+//! [`localcloud::LocalCloud`] is our own model of AWS as a process; [`tls`] makes certificates. [`sqs_proxy::SqsProxy`] and [`kafka_proxy::KafkaProxy`] stand
+//! before them and do what networks and services do to calls; [`bridge`] is what the bridge's promises are proved with. Each comes up once per test binary with `shared()` (names from
 //! [`unique`] keep tests apart) or alone with `start()`. Whatever was started ends with the test binary, however that ends.
 //! Nothing here talks to anything but loopback: [`aws::Endpoint`] refuses every other address.
 
 pub mod aws;
 pub mod binaries;
+pub mod bridge;
+pub mod clock;
+pub mod credentials;
 pub mod elasticmq;
 pub mod error;
 pub mod http;
 pub mod kafka;
+pub mod kafka_proxy;
 pub mod localcloud;
 pub mod moto;
 pub mod parts;
 pub mod ports;
 pub mod process;
+pub mod random;
 pub mod records;
 pub mod rundir;
 pub mod scene;
 pub mod source_text;
+pub mod sqs_proxy;
 pub mod stage;
 pub mod story;
 pub mod tls;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -79,6 +79,22 @@ impl Broker {
             leaders(Arc::clone(&consumer), name.to_owned(), partitions)
         })
         .await
+    }
+
+    /// Changes one setting of a topic that is there.
+    pub async fn change_topic(&self, name: &str, setting: &str, value: &str) -> Result<(), Error> {
+        let step = || format!("change {setting} of the topic {name}");
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(setting, value);
+        let results = self
+            .admin()?
+            .alter_configs([&change], &options())
+            .await
+            .map_err(kafka(step()))?;
+        results.into_iter().try_for_each(|result| {
+            result
+                .map(drop)
+                .map_err(|(_, code)| kafka(step())(KafkaError::AdminOp(code)))
+        })
     }
 
     /// Deletes a topic; one that does not exist is an error.

@@ -309,12 +309,12 @@ async fn what_is_not_reserved_is_asked_for_before_it_is_read() {
     let body = "x".repeat(24 << 20);
     let (service, client) = rig([Reply::Keep(ok(&body)), Reply::Keep(ok("small"))]).await;
     let (more, mut asked) = mpsc::channel(1);
-    let room = Room::new(1000, more);
+    let room = Room::asking(1000, 1, more);
     let (answer, ()) = tokio::join!(client.call(within(&room)), async {
-        let (bytes, grant) = asked.recv().await.expect("it asks");
-        assert_eq!(bytes, body.len());
+        let ask = asked.recv().await.expect("it asks");
+        assert_eq!(ask.bytes, body.len());
         assert_eq!(service.written(), 0, "nobody reads it yet");
-        grant.send(()).expect("somebody waits");
+        ask.granted.send(()).expect("somebody waits");
     });
     assert_eq!(answer.expect("an answer"), body);
     service.until_written(1).await;
@@ -327,13 +327,13 @@ async fn an_answer_of_unknown_length_asks_as_it_grows() {
     let part = "x".repeat(1 << 20);
     let (_service, client) = rig([Reply::Keep(chunked(&[&part, &part, &part]))]).await;
     let (more, mut asked) = mpsc::channel(1);
-    let room = Room::new(100_000, more);
+    let room = Room::asking(100_000, 1, more);
     let granting = async {
         let mut granted = room.reserved;
-        while let Some((bytes, grant)) = asked.recv().await {
-            assert!(bytes > granted, "{bytes} after {granted}");
-            granted = bytes;
-            grant.send(()).expect("somebody waits");
+        while let Some(ask) = asked.recv().await {
+            assert!(ask.bytes > granted, "{} after {granted}", ask.bytes);
+            granted = ask.bytes;
+            ask.granted.send(()).expect("somebody waits");
             if granted >= 3 << 20 {
                 return granted;
             }
@@ -360,12 +360,12 @@ async fn an_answer_without_end_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_room_takes_none_of_the_time_of_the_call() {
-    let (more, mut asked) = mpsc::channel::<crate::source::More>(1);
-    let room = Room::new(0, more);
+    let (more, mut asked) = mpsc::channel::<crate::source::Ask>(1);
+    let room = Room::asking(0, 1, more);
     tokio::spawn(async move {
-        let (_, grant) = asked.recv().await.expect("it asks");
+        let ask = asked.recv().await.expect("it asks");
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        grant.send(()).expect("somebody waits");
+        ask.granted.send(()).expect("somebody waits");
     });
     let mut deadline = Deadline(Instant::now() + SHORT);
     deadline.wait_for(&room, 1).await;

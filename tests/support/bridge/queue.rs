@@ -5,32 +5,42 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 use futures::{StreamExt, stream};
-use penstock_tests::elasticmq::ElasticMq;
-use penstock_tests::{unique, wait_until};
 use serde_json::json;
 
-use crate::checker::Sent;
+use super::checker::Sent;
+use crate::aws::Endpoint;
+use crate::elasticmq::ElasticMq;
+use crate::{unique, wait_until};
 
 /// Batches under way at once.
 const SENDERS: usize = 16;
 
 /// A queue.
-pub(crate) struct Queue {
-    pub(crate) sqs: Client,
-    pub(crate) url: String,
+pub struct Queue {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// A client that reaches it directly.
+    pub sqs: Client,
+    /// Its address there.
+    pub url: String,
+    name: String,
+    attributes: Vec<(QueueAttributeName, String)>,
 }
 
 /// A message before it is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Letter {
-    pub(crate) body: String,
-    pub(crate) group: Option<String>,
-    pub(crate) attributes: Vec<(&'static str, MessageAttributeValue)>,
+pub struct Letter {
+    /// What it says.
+    pub body: String,
+    /// Its group, for a FIFO queue.
+    pub group: Option<String>,
+    /// Its attributes by name.
+    pub attributes: Vec<(&'static str, MessageAttributeValue)>,
 }
 
 impl Letter {
     /// Makes one for a standard queue.
-    pub(crate) fn plain(body: impl Into<String>) -> Self {
+    pub fn plain(body: impl Into<String>) -> Self {
         Self {
             body: body.into(),
             group: None,
@@ -39,7 +49,7 @@ impl Letter {
     }
 
     /// Makes one of a group, for a FIFO queue.
-    pub(crate) fn grouped(body: impl Into<String>, group: impl Into<String>) -> Self {
+    pub fn grouped(body: impl Into<String>, group: impl Into<String>) -> Self {
         Self {
             group: Some(group.into()),
             ..Self::plain(body)
@@ -48,14 +58,14 @@ impl Letter {
 }
 
 /// Returns letters that differ from each other.
-pub(crate) fn letters(count: usize) -> Vec<Letter> {
+pub fn letters(count: usize) -> Vec<Letter> {
     (0..count)
         .map(|number| Letter::plain(json!({"n": number}).to_string()))
         .collect()
 }
 
 /// Returns letters that take turns over the groups.
-pub(crate) fn letters_in_groups(count: usize, groups: usize) -> Vec<Letter> {
+pub fn letters_in_groups(count: usize, groups: usize) -> Vec<Letter> {
     let letter = |number: usize| {
         Letter::grouped(
             json!({"n": number}).to_string(),
@@ -67,45 +77,101 @@ pub(crate) fn letters_in_groups(count: usize, groups: usize) -> Vec<Letter> {
 
 impl Queue {
     /// Makes a standard queue.
-    pub(crate) async fn standard(attributes: &[(QueueAttributeName, String)]) -> Self {
+    pub async fn standard(attributes: &[(QueueAttributeName, String)]) -> Self {
         Self::create(unique("orders"), attributes).await
     }
 
     /// Makes a FIFO queue.
-    pub(crate) async fn fifo() -> Self {
-        Self::create(
-            format!("{}.fifo", unique("orders")),
-            &[(QueueAttributeName::FifoQueue, "true".to_owned())],
-        )
-        .await
+    pub async fn fifo() -> Self {
+        Self::fifo_with(&[]).await
+    }
+
+    /// Makes a FIFO queue with attributes.
+    pub async fn fifo_with(attributes: &[(QueueAttributeName, String)]) -> Self {
+        let fifo = (QueueAttributeName::FifoQueue, "true".to_owned());
+        let attributes: Vec<_> = std::iter::once(fifo).chain(attributes.iter().cloned()).collect();
+        Self::create(format!("{}.fifo", unique("orders")), &attributes).await
+    }
+
+    /// Makes one of each kind.
+    pub async fn of_each_kind() -> [Self; 2] {
+        [Self::standard(&[]).await, Self::fifo().await]
     }
 
     async fn create(name: String, attributes: &[(QueueAttributeName, String)]) -> Self {
-        let sqs = ElasticMq::shared().await.endpoint().sqs();
-        let call = attributes
+        Self::create_at(ElasticMq::shared().await.endpoint(), name, attributes).await
+    }
+
+    /// Makes a queue of that name somewhere.
+    pub async fn create_at(endpoint: &Endpoint, name: String, attributes: &[(QueueAttributeName, String)]) -> Self {
+        let mut queue = Self {
+            endpoint: endpoint.clone(),
+            sqs: endpoint.sqs(),
+            url: String::new(),
+            name,
+            attributes: attributes.to_vec(),
+        };
+        queue.url = queue.make().await;
+        queue
+    }
+
+    /// Makes it, or makes it again, and returns its address.
+    pub async fn make(&self) -> String {
+        let call = self
+            .attributes
             .iter()
-            .fold(sqs.create_queue().queue_name(name), |call, (name, value)| {
+            .fold(self.sqs.create_queue().queue_name(&self.name), |call, (name, value)| {
                 call.attributes(name.clone(), value)
             });
-        let url = call
-            .send()
-            .await
-            .expect("the queue is made")
-            .queue_url
-            .expect("it has a URL");
-        Self { sqs, url }
+        let made = call.send().await.expect("the queue is made");
+        made.queue_url.expect("it has a URL")
+    }
+
+    /// Deletes it with everything in it.
+    pub async fn remove(&self) {
+        let call = self.sqs.delete_queue().queue_url(&self.url);
+        call.send().await.expect("the queue is deleted");
+    }
+
+    /// Whether it keeps the order within groups.
+    pub fn is_fifo(&self) -> bool {
+        self.url.ends_with(".fifo")
+    }
+
+    /// Returns letters that suit it, in twenty groups where it has groups.
+    pub fn letters(&self, count: usize) -> Vec<Letter> {
+        if self.is_fifo() {
+            letters_in_groups(count, 20)
+        } else {
+            letters(count)
+        }
     }
 
     /// Returns its ARN.
-    pub(crate) async fn arn(&self) -> String {
-        self.attribute(QueueAttributeName::QueueArn).await
+    pub async fn arn(&self) -> String {
+        let [arn] = self.attributes([QueueAttributeName::QueueArn]).await;
+        arn
     }
 
     /// Sends everything and returns what was sent, in the order given. Groups stay in order: theirs is sent one batch after the other.
-    pub(crate) async fn send(&self, letters: &[Letter]) -> Vec<Sent> {
+    pub async fn send(&self, letters: &[Letter]) -> Vec<Sent> {
+        self.send_numbered(0, letters, 10).await
+    }
+
+    /// As [`Queue::send`], for more of what was sent before.
+    pub async fn send_after(&self, before: &[Sent], letters: &[Letter]) -> Vec<Sent> {
+        self.send_numbered(before.len(), letters, 10).await
+    }
+
+    /// As [`Queue::send_after`], a message a call, for messages so large that two do not fit.
+    pub async fn send_singly_after(&self, before: &[Sent], letters: &[Letter]) -> Vec<Sent> {
+        self.send_numbered(before.len(), letters, 1).await
+    }
+
+    async fn send_numbered(&self, first: usize, letters: &[Letter], at_once: usize) -> Vec<Sent> {
         let ordered = letters.iter().any(|letter| letter.group.is_some());
-        let numbered: Vec<(usize, &Letter)> = letters.iter().enumerate().collect();
-        let batches = stream::iter(numbered.chunks(10).map(|batch| self.send_batch(batch)));
+        let numbered: Vec<(usize, &Letter)> = (first..).zip(letters).collect();
+        let batches = stream::iter(numbered.chunks(at_once).map(|batch| self.send_batch(batch)));
         let sent: Vec<Vec<Sent>> = batches.buffered(if ordered { 1 } else { SENDERS }).collect().await;
         sent.into_iter().flatten().collect()
     }
@@ -136,17 +202,19 @@ impl Queue {
     }
 
     /// Returns how many messages wait, and how many somebody holds.
-    pub(crate) async fn counts(&self) -> (u64, u64) {
+    pub async fn counts(&self) -> (u64, u64) {
+        // One call: between two a message may go from the one to the other.
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let [visible, held] = self.attributes(names).await;
         let number = |text: String| text.parse().expect("a number");
-        let visible = self.attribute(QueueAttributeName::ApproximateNumberOfMessages).await;
-        let held = self
-            .attribute(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
-            .await;
         (number(visible), number(held))
     }
 
     /// Waits until nothing is in it.
-    pub(crate) async fn emptied(&self, timeout: Duration) {
+    pub async fn emptied(&self, timeout: Duration) {
         let empty = wait_until("an empty queue", timeout, || async {
             let counts = self.counts().await;
             if counts == (0, 0) {
@@ -159,7 +227,7 @@ impl Queue {
     }
 
     /// Takes what is visible, as another consumer would, and returns the bodies.
-    pub(crate) async fn take(&self) -> Vec<String> {
+    pub async fn take(&self) -> Vec<String> {
         let call = self
             .sqs
             .receive_message()
@@ -174,7 +242,7 @@ impl Queue {
     }
 
     /// Deletes one message unread, as a consumer would that deletes before it has stored.
-    pub(crate) async fn lose_one(&self) -> String {
+    pub async fn lose_one(&self) -> String {
         let answer = self.sqs.receive_message().queue_url(&self.url).send().await;
         let message = answer
             .expect("the queue answers")
@@ -187,18 +255,17 @@ impl Queue {
         message.message_id.expect("it has an id")
     }
 
-    async fn attribute(&self, name: QueueAttributeName) -> String {
+    async fn attributes<const N: usize>(&self, names: [QueueAttributeName; N]) -> [String; N] {
         let call = self
             .sqs
             .get_queue_attributes()
             .queue_url(&self.url)
-            .attribute_names(name.clone());
+            .set_attribute_names(Some(names.to_vec()));
         let answer = call.send().await.expect("the queue's attributes");
-        answer
-            .attributes()
-            .and_then(|all| all.get(&name))
-            .cloned()
-            .expect("the attribute asked for")
+        names.map(|name| {
+            let attribute = answer.attributes().and_then(|all| all.get(&name));
+            attribute.cloned().expect("the attribute asked for")
+        })
     }
 }
 
