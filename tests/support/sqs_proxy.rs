@@ -169,7 +169,7 @@ impl Shared {
     /// Has SQS execute the call.
     async fn forward(&self, call: wire::Call) -> Result<wire::Reply, Cut> {
         let operation = call.operation;
-        let request = call.to_upstream(&self.authority)?;
+        let request = call.into_upstream(&self.authority)?;
         let response = self.upstream.request(request).await.map_err(|_| Cut)?;
         let reply = wire::Reply::read(response).await?;
         if operation == Operation::Receive && reply.is_success() {

@@ -121,7 +121,7 @@ impl Call {
         self
     }
 
-    pub(super) fn to_upstream(self, authority: &str) -> Result<Request<Payload>, Cut> {
+    pub(super) fn into_upstream(self, authority: &str) -> Result<Request<Payload>, Cut> {
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = format!("http://{authority}{}", self.path).parse().map_err(|_| Cut)?;
