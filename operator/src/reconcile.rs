@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use penstock_crds::{ActionStatus, Connector, Name, State};
+use penstock_crds::{ActionStatus, Connector, Name, State, Status};
 
-use crate::cloud::{self, Cloud};
+use crate::cloud::{self, Cloud, Receipt};
 use crate::journal::{self, Journal};
 use crate::memory::{Change, Memory, Remembered, StateChange, StatusChange};
 use crate::observe::Observer;
 use crate::plan::accept::{Judged, Verdict, Wanted, accept};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
-use crate::plan::resources::{Observed, QueueDepth, Subject};
+use crate::plan::proof::asks_for_tasks;
+use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
 use crate::plan::status::{Failure, Next, Outcome, is_gone, is_news, next, status};
 use crate::telemetry::Metrics;
 
@@ -147,7 +148,10 @@ impl Pass<'_> {
     async fn make<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>) -> Result<Made, (Made, Error)> {
         let mut made = Made::default();
         let seen = match subject(self.name, self.judged) {
-            Some(subject) => look(&*ctx.cloud, &ctx.observer, subject, self.judged).await,
+            Some(subject) => {
+                let previous = self.remembered.status.as_ref();
+                look(&*ctx.cloud, &ctx.observer, subject, self.judged, previous).await
+            }
             None => Ok((Observed::default(), None)),
         };
         let (observed, queue) = seen.map_err(|error| (Made::default(), error))?;
@@ -178,22 +182,40 @@ impl Pass<'_> {
         self.remember_create(ctx, plan).await?;
         let mut registered = None;
         for action in &plan.actions {
-            let applied = ctx.cloud.apply(&subject, action, registered.as_deref()).await;
-            let receipt = applied.map_err(|source| {
-                self.taken
-                    .push(record(action, &subject, None, Some(source.to_string())));
-                Error::Apply {
-                    action: action.operation(),
-                    source,
-                }
+            let mut applied = self.step(ctx, &subject, action, registered.as_deref()).await;
+            let otherwise = action.otherwise().filter(|_| applied.as_ref().is_err_and(is_refusal));
+            if let Some(otherwise) = otherwise {
+                applied = self.step(ctx, &subject, &otherwise, registered.as_deref()).await;
+            }
+            let receipt = applied.map_err(|source| Error::Apply {
+                action: action.operation(),
+                source,
             })?;
-            tracing::info!(action = %action, request_id = receipt.request_id, "Applied");
             if matches!(action, Action::RegisterTaskDefinition { .. }) {
                 registered = receipt.arn;
             }
-            self.taken.push(record(action, &subject, receipt.request_id, None));
         }
         Ok(())
+    }
+
+    /// Makes one call, and writes down what became of it.
+    async fn step<C: Cloud, J: Journal>(
+        &mut self,
+        ctx: &Context<C, J>,
+        subject: &Subject,
+        action: &Action,
+        registered: Option<&str>,
+    ) -> Result<Receipt, cloud::Error> {
+        let applied = ctx.cloud.apply(subject, action, registered).await;
+        let (request_id, error) = match &applied {
+            Ok(receipt) => (receipt.request_id.clone(), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        if error.is_none() {
+            tracing::info!(action = %action, request_id, "Applied");
+        }
+        self.taken.push(record(action, subject, request_id, error));
+        applied
     }
 
     /// A create is written down before it is sent, so that a restart repeats it with the same token.
@@ -261,15 +283,47 @@ pub(crate) fn subject(name: &Name, judged: &Judged) -> Option<Subject> {
     })
 }
 
-/// Reads what a decision needs: the resources, and the queue of a connector that is wanted.
+/// Whether AWS will say the same to the same call again.
+fn is_refusal(error: &cloud::Error) -> bool {
+    matches!(error, cloud::Error::Refuse { .. } | cloud::Error::Deny { .. })
+}
+
+/// Reads what a decision needs: the resources, and the queue of a connector that is wanted, and the health of its tasks
+/// where something depends on it.
 pub(crate) async fn look<C: Cloud>(
     cloud: &C,
     observer: &Observer,
     subject: Subject,
     judged: &Judged,
+    previous: Option<&Status>,
 ) -> Result<(Observed, Option<QueueDepth>), Error> {
-    let (observed, queue) = tokio::join!(observer.observe(subject), queue(cloud, judged));
-    Ok((observed.map_err(Error::Observe)?, queue))
+    let (observed, queue) = tokio::join!(observer.observe(subject.clone()), queue(cloud, judged));
+    let mut observed = observed.map_err(Error::Observe)?;
+    let is_wanted = matches!(judged.verdict, Verdict::Keep(..));
+    if is_wanted && asks_for_tasks(&judged.state, &observed, previous) {
+        observed.tasks = tasks(cloud, &subject, &observed).await;
+        if let Tasks::Seen(seen) = &observed.tasks {
+            observed.last_failure = observed.last_failure.take().or_else(|| seen.cause.clone());
+        }
+    }
+    Ok((observed, queue))
+}
+
+/// Reads the health of the tasks. Where that fails, everything else is kept as wanted all the same.
+async fn tasks<C: Cloud>(cloud: &C, subject: &Subject, observed: &Observed) -> Tasks {
+    let definition = observed.task_definition_arn.as_deref().unwrap_or_default();
+    match cloud.tasks(subject, definition).await {
+        Ok(seen) => Tasks::Seen(seen),
+        Err(error) => {
+            tracing::warn!(%error, "Health of the tasks not read");
+            let (denied, remedy) = match &error {
+                cloud::Error::Deny { operation, .. } => (true, format!("; allow the operator `ecs:{operation}`")),
+                _ => (false, String::new()),
+            };
+            let why = format!("the health of the tasks could not be read: {error}{remedy}");
+            Tasks::Unknown { denied, why }
+        }
+    }
 }
 
 /// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.

@@ -143,6 +143,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
         idle_since: None,
         create_pending: None,
         rolled_back: None,
+        proven: None,
         forgiven_deployment: None,
         handled: Handled::default(),
         deleting: false,

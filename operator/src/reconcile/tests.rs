@@ -12,6 +12,8 @@ use crate::plan::accept::Latest;
 use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspension};
 use crate::samples::{connector, orders, orders_spec, profile, wanted, withdrawn};
 
+mod ready;
+
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
 #[derive(Debug, Default)]
 struct Log(std::sync::Mutex<Vec<Change>>);

@@ -104,7 +104,7 @@ async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observe
     observed.resources.service = Some(ours);
     observed.deployment = deployment::newest(aws, service).await?;
     if may_have_failed(observed) {
-        observed.last_failure = told(subject, "failures", failure::newest(aws, service).await);
+        observed.last_failure = told(subject, "failures", failure::newest(aws, subject, |_| true).await);
     }
     Ok(())
 }
