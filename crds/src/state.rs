@@ -24,6 +24,9 @@ pub struct State {
     /// Whether tasks are wanted, as decided last.
     #[serde(default)]
     pub phase: Phase,
+    /// Set while it is stopped and AWS was seen to hold nothing of it: only then may its document move elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emptied: bool,
     /// Since when the queue has been empty with nothing deleted from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
@@ -156,13 +159,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_before_proofs_were_kept_is_read() {
+    fn a_record_of_a_former_operator_is_read() {
         let former = r#"{
             "uid": "topic/0/7", "generation": 9, "phase": "asleep",
             "rolledBack": {"deployment": "d", "fingerprint": "f", "cause": "c", "at": "2026-01-31T12:00:00Z"},
             "handled": {}
         }"#;
         let state: State = serde_json::from_str(former).expect("a former operator wrote it");
-        assert_eq!((state.phase, state.proven), (Phase::Asleep, None));
+        assert_eq!((state.phase, state.proven, state.emptied), (Phase::Asleep, None, false));
     }
 }

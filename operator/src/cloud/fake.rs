@@ -22,6 +22,7 @@ pub struct Fake {
 struct Inner {
     by_name: BTreeMap<Name, Observed>,
     queue: Option<QueueDepth>,
+    next_queue: Option<QueueDepth>,
     calls: Vec<String>,
     allowed: Option<usize>,
     lose_reply: bool,
@@ -46,6 +47,11 @@ impl Fake {
     /// Sets the queue that every source reads.
     pub fn set_queue(&self, depth: QueueDepth) {
         self.lock().queue = Some(depth);
+    }
+
+    /// Lets the queue be read once as it is, and as `depth` from then on.
+    pub fn set_queue_from_the_second_read(&self, depth: QueueDepth) {
+        self.lock().next_queue = Some(depth);
     }
 
     /// Lets this many changing calls through and fails the next one, before its effect or after it.
@@ -166,7 +172,10 @@ impl Cloud for Fake {
     }
 
     async fn queue(&self, _: &SqsSource, _: Option<u64>) -> Result<QueueDepth, Error> {
-        Ok(self.lock().queue.unwrap_or_default())
+        let mut inner = self.lock();
+        let depth = inner.queue.unwrap_or_default();
+        inner.queue = inner.next_queue.take().or(inner.queue);
+        Ok(depth)
     }
 
     async fn apply(&self, subject: &Subject, action: &Action, registered: Option<&str>) -> Result<Receipt, Error> {

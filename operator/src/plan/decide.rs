@@ -49,6 +49,22 @@ pub struct Plan {
     pub held: bool,
 }
 
+impl Plan {
+    /// Whether it stops tasks because the queue was seen empty.
+    pub fn puts_to_sleep(&self) -> bool {
+        let for_sleep = |action: &Action| {
+            matches!(
+                action,
+                Action::SetDesiredCount {
+                    cause: CountCause::Sleep,
+                    ..
+                }
+            )
+        };
+        self.actions.iter().any(for_sleep)
+    }
+}
+
 /// Decides for a connector that is wanted, or on its way out.
 pub fn decide(judged: &Judged, seen: Seen<'_>) -> Plan {
     match &judged.verdict {
@@ -76,6 +92,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         now: seen.now,
     };
     (state.phase, state.idle_since) = phase::next(inputs);
+    state.emptied = state.phase == Phase::Stopped && holds_nothing(seen.observed);
     let around = Surroundings::of(seen.operator, seen.observed);
     let mut desired = desired(connector, state.phase, &state, seen.target, &around);
     proof::remember(&mut state, seen.observed);
@@ -136,6 +153,11 @@ fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {
         differences,
         held: false,
     }
+}
+
+/// Whether AWS holds nothing of ours but task definitions, which belong to no cluster.
+fn holds_nothing(observed: &Observed) -> bool {
+    observed.life == ServiceLife::Absent && observed.resources == Resources::default()
 }
 
 /// Whether nothing of a removed connector is left.
