@@ -99,7 +99,7 @@ pub(super) struct Caches {
     pub(super) inactive: Cache<String, Vec<String>>,
     pub(super) clusters: Cache<String, bool>,
     pub(super) alarm_tags: Cache<(String, i128), BTreeMap<String, String>>,
-    pub(super) samples: Cache<Name, Option<f64>>,
+    pub(super) samples: Cache<Name, Vec<f64>>,
     /// Services as they were last seen, so that an update sends only what differs.
     pub(super) services: Cache<Name, Arc<Service>>,
     /// Resource ids whose scalable target was seen.

@@ -301,8 +301,8 @@ pub struct Observed {
     pub last_failure: Option<String>,
     /// The newest scaling activity.
     pub last_activity: Option<Activity>,
-    /// The average number of data points that CPUUtilization had over the last five minutes, when it was asked for.
-    pub sample_count: Option<f64>,
+    /// How many samples CPUUtilization had in each of the last five minutes, when that was asked for.
+    pub sample_counts: Vec<f64>,
 }
 
 impl Observed {

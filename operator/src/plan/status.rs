@@ -97,7 +97,7 @@ pub fn status(outcome: Outcome<'_>) -> Status {
         ),
         tasks: outcome.observed.map_or_else(
             || previous.map(|previous| previous.tasks).unwrap_or_default(),
-            task_counts,
+            |observed| task_counts(outcome, observed),
         ),
         scaling: outcome.observed.map_or_else(
             || previous.and_then(|previous| previous.scaling.clone()),
@@ -271,12 +271,15 @@ fn resources(name: &Name, observed: &Observed) -> Vec<ResourceStatus> {
     found
 }
 
-fn task_counts(observed: &Observed) -> TaskCounts {
+fn task_counts(outcome: Outcome<'_>, observed: &Observed) -> TaskCounts {
     let counts = observed.counts;
+    let before = outcome.previous.map(|previous| previous.tasks);
+    let since = before.filter(|before| before.running == counts.running);
     TaskCounts {
         desired: counts.desired,
         running: counts.running,
         pending: counts.pending,
+        running_since: since.and_then(|before| before.running_since).or(Some(outcome.now)),
     }
 }
 
@@ -306,3 +309,6 @@ fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
         not_scaled: activity.and_then(|activity| activity.not_scaled_reason.clone()),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,9 +192,9 @@ async fn add_samples(aws: &Aws, subjects: &[Subject], observed: &mut BTreeMap<Na
     };
     let needed: Vec<_> = subjects.iter().filter(is_needed).collect();
     let samples = metrics::samples(aws, &needed).boxed().await;
-    for (name, count) in samples {
+    for (name, counts) in samples {
         if let Some(Ok(observed)) = observed.get_mut(&name) {
-            observed.sample_count = Some(count);
+            observed.sample_counts = counts;
         }
     }
 }

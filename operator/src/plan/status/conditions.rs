@@ -1,8 +1,9 @@
 //! The conditions of a status: each judged from one outcome, with a reason for programs and a message for people.
 
+use jiff::SignedDuration;
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
-use super::{Outcome, is_gone};
+use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
 
@@ -10,6 +11,11 @@ use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHeal
 const TASKS_RUNNING: &str = "TasksRunning";
 /// The reason of a connector too few of whose tasks pass their health check.
 const NOT_HEALTHY: &str = "NotHealthy";
+
+/// How long ago the first of the minutes began whose samples are counted: five that end up to two minutes ago.
+const SAMPLED: SignedDuration = SignedDuration::from_mins(7);
+/// Fewer minutes with samples prove nothing.
+const FEWEST_SAMPLES: usize = 3;
 
 /// How many faults stand in a condition's message.
 const FAULTS_IN_A_MESSAGE: usize = 3;
@@ -315,11 +321,13 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
             format!("all {most} tasks run and the load asks for more; raise scaling.max"),
         );
     }
-    if let Some(samples) = mistrusted_samples(observed) {
+    if let Some(samples) = mistrusted_samples(outcome, observed) {
+        let samples: Vec<_> = samples.iter().map(f64::to_string).collect();
         return yes(
             "RunningCountUntrusted",
             format!(
-                "CPUUtilization had {samples} samples a minute for {} running tasks over five minutes; turn Container Insights on for the cluster",
+                "CPUUtilization had {} samples in the last minutes, in each of which {} tasks ran; turn Container Insights on for the cluster",
+                samples.join(", "),
                 observed.counts.running
             ),
         );
@@ -328,9 +336,15 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
 }
 
 /// The free count of running tasks is a number of samples; when it strays from what ECS counts, policies would divide by
-/// the wrong number.
-fn mistrusted_samples(observed: &Observed) -> Option<f64> {
-    let samples = observed.sample_count?;
-    let steady = observed.counts.running == observed.counts.desired && !observed.is_deploying();
-    (steady && (samples - f64::from(observed.counts.running)).abs() >= 0.5).then_some(samples)
+/// the wrong number. Both sides have to be about the same minutes: the count was the same in all of them as far as was
+/// seen, and no minute has that number of samples.
+fn mistrusted_samples<'a>(outcome: Outcome<'_>, observed: &'a Observed) -> Option<&'a [f64]> {
+    let samples = &observed.sample_counts;
+    let running = f64::from(observed.counts.running);
+    let since = task_counts(outcome, observed).running_since?;
+    let steady = observed.counts.running == observed.counts.desired
+        && !observed.is_deploying()
+        && outcome.now.duration_since(since) >= SAMPLED;
+    let strays = samples.len() >= FEWEST_SAMPLES && samples.iter().all(|count| (count - running).abs() >= 0.5);
+    (steady && strays).then_some(samples)
 }
