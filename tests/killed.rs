@@ -17,7 +17,7 @@ use penstock_operator::memory::{Change, Memory, Remembered, StateChange, StatusC
 use penstock_operator::observe::Observer;
 use penstock_operator::plan::accept::{Latest, Wanted, Written};
 use penstock_operator::plan::action::Action;
-use penstock_operator::plan::resources::{Observed, QueueDepth, ServiceLife, Subject};
+use penstock_operator::plan::resources::{Observed, QueueDepth, ServiceLife, Subject, TaskHealth};
 use penstock_operator::plan::status::Next;
 use penstock_operator::reconcile::{Context, reconcile};
 use penstock_operator::telemetry::Metrics;
@@ -44,9 +44,18 @@ enum Deed {
     Delete,
     Sleep,
     Wake,
+    /// It wakes with a document that was changed while it slept.
+    WakeChanged,
 }
 
-const DEEDS: [Deed; 5] = [Deed::Create, Deed::Update, Deed::Delete, Deed::Sleep, Deed::Wake];
+const DEEDS: [Deed; 6] = [
+    Deed::Create,
+    Deed::Update,
+    Deed::Delete,
+    Deed::Sleep,
+    Deed::Wake,
+    Deed::WakeChanged,
+];
 
 /// Where the operator dies: at which of its calls, and whether the call still took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +82,10 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Cloud for Mortal {
     async fn observe(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, CloudError>> {
         self.aws.observe(subjects).await
+    }
+
+    async fn tasks(&self, subject: &Subject, task_definition: &str) -> Result<TaskHealth, CloudError> {
+        self.aws.tasks(subject, task_definition).await
     }
 
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, CloudError> {
@@ -140,16 +153,23 @@ impl Topics {
 struct World {
     endpoint: Endpoint,
     name: Name,
+    /// How long its queue is empty before it falls asleep.
+    cooldown: &'static str,
     queue_url: String,
     topics: Topics,
     calls: Calls,
 }
 
 impl World {
-    async fn new(endpoint: &Endpoint, name: &str) -> Result<Self, Failure> {
+    async fn new(endpoint: &Endpoint, name: &str, change: Deed) -> Result<Self, Failure> {
         Ok(Self {
             endpoint: endpoint.clone(),
             name: name.parse()?,
+            // Whatever is not about sleep stays awake however slow the machine is.
+            cooldown: match change {
+                Deed::Create | Deed::Update | Deed::Delete => "1h",
+                Deed::Sleep | Deed::Wake | Deed::WakeChanged => "10s",
+            },
             queue_url: create_queue(endpoint, name).await?,
             topics: Topics::default(),
             calls: Calls::default(),
@@ -195,7 +215,7 @@ impl World {
             "task": {"image": image, "roles": {"task": role("task"), "execution": role("execution")}},
             "service": {"cluster": CLUSTER, "subnets": ["subnet-0a1b2c3d"], "securityGroups": ["sg-0a1b2c3d"]},
             "scaling": {
-                "min": 0, "max": if changed { 4 } else { 3 }, "backlog": {"perTask": 2}, "cooldowns": {"sleep": "10s"},
+                "min": 0, "max": if changed { 4 } else { 3 }, "backlog": {"perTask": 2}, "cooldowns": {"sleep": self.cooldown},
             },
             "alarms": {"topics": [format!("arn:aws:sns:{REGION}:{}:hot", self.endpoint.account())]},
         }))?;
@@ -224,7 +244,7 @@ impl World {
 
     fn wanted(&self, change: Deed) -> Result<Wanted, Failure> {
         match change {
-            Deed::Update => self.document(8, true),
+            Deed::Update | Deed::WakeChanged => self.document(8, true),
             Deed::Delete => Ok(Wanted {
                 connector: Latest::Withdrawn,
                 ..Wanted::default()
@@ -235,14 +255,59 @@ impl World {
 
     /// Brings about what the change begins with, and forgets the calls that it took.
     async fn prepare(&self, change: Deed) -> Result<(), Failure> {
-        if change != Deed::Create {
-            self.carry_out(Deed::Create, None).await?;
-        }
-        if change == Deed::Wake {
-            self.carry_out(Deed::Sleep, None).await?;
-            send(&self.endpoint.sqs(), &self.queue_url, &bodies("wake", 0..5)).await?;
+        match change {
+            Deed::Create => {}
+            Deed::Update | Deed::Delete | Deed::Sleep => self.carry_out(Deed::Create, None).await?,
+            Deed::Wake | Deed::WakeChanged => self.sleeping(change).await?,
         }
         locked(&self.calls).clear();
+        Ok(())
+    }
+
+    /// Brings about a sleeper whose tasks were seen healthy, and for which messages wait.
+    async fn sleeping(&self, change: Deed) -> Result<(), Failure> {
+        let sqs = self.endpoint.sqs();
+        // Without a message it would fall asleep before its task has shown that it is healthy.
+        send(&sqs, &self.queue_url, &bodies("work", 0..1)).await?;
+        self.carry_out(Deed::Create, None).await?;
+        self.proven().await?;
+        sqs.purge_queue().queue_url(&self.queue_url).send().await?;
+        self.carry_out(Deed::Sleep, None).await?;
+        if change == Deed::WakeChanged {
+            self.changed_asleep().await?;
+        }
+        send(&sqs, &self.queue_url, &bodies("wake", 0..5)).await?;
+        Ok(())
+    }
+
+    /// Makes passes until tasks were seen healthy, so that they need no deployment of their own when they start again.
+    async fn proven(&self) -> Result<(), Failure> {
+        let (operator, wanted) = (self.operator(None)?, self.wanted(Deed::Create)?);
+        wait_until("a task that proves itself", TURN, || async {
+            reconcile(&operator, &self.name, &wanted).await;
+            let proven = self.topics.read_back().state.and_then(|state| state.proven);
+            proven.map(drop).ok_or("none yet")
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Makes passes over the changed document until a sleeping connector has taken it over.
+    async fn changed_asleep(&self) -> Result<(), Failure> {
+        let (operator, wanted) = (self.operator(None)?, self.wanted(Deed::WakeChanged)?);
+        wait_until("the change to be made asleep", TURN, || async {
+            let before = locked(&self.calls).len();
+            let next = reconcile(&operator, &self.name, &wanted).await;
+            let state = self.topics.read_back().state.ok_or("no state")?;
+            let accepted = state.accepted.map(|accepted| accepted.generation);
+            let is_quiet = locked(&self.calls).len() == before && next == Next::Resync;
+            if is_quiet && (state.phase, accepted) == (Phase::Asleep, Some(8)) {
+                Ok(())
+            } else {
+                Err("not yet")
+            }
+        })
+        .await?;
         Ok(())
     }
 
@@ -274,7 +339,9 @@ impl World {
         match change {
             Deed::Delete => next == Next::Forget,
             Deed::Sleep => phase == Some(Phase::Asleep),
-            Deed::Create | Deed::Update | Deed::Wake => phase == Some(Phase::Awake) && next != Next::Backoff,
+            Deed::Create | Deed::Update | Deed::Wake | Deed::WakeChanged => {
+                phase == Some(Phase::Awake) && next != Next::Backoff
+            }
         }
     }
 
@@ -336,7 +403,7 @@ struct End {
 /// Makes the change in a world of its own; with a cut, by one operator that dies and one that comes after it.
 async fn played(endpoint: Endpoint, change: Deed, cut: Option<Cut>) -> Result<End, Failure> {
     let ending = cut.map_or("whole".to_owned(), |cut| format!("{}-{}", cut.at, cut.took_effect));
-    let world = World::new(&endpoint, &format!("{change:?}-{ending}").to_lowercase()).await?;
+    let world = World::new(&endpoint, &format!("{change:?}-{ending}").to_lowercase(), change).await?;
     world.prepare(change).await?;
     if cut.is_some() {
         world.carry_out(change, cut).await?;
@@ -370,9 +437,15 @@ async fn the_operator_killed_at_any_call_is_followed_by_one_that_comes_to_the_sa
         let (change, _, end) = played?;
         whole.insert(change, end?);
     }
-    for (change, least) in DEEDS.into_iter().zip([9, 7, 6, 2, 2]) {
+    for (change, least) in DEEDS.into_iter().zip([9, 7, 6, 2, 2, 2]) {
         let calls = &whole[&change].calls;
         assert!(calls.len() >= least, "{change:?} is made of {calls:?}");
+        let redeployed = calls.iter().any(|call| call.contains("forceNewDeployment"));
+        assert_eq!(
+            redeployed,
+            change == Deed::WakeChanged,
+            "{change:?} is made of {calls:?}"
+        );
         for at in 0..calls.len() {
             for took_effect in [false, true] {
                 play(&mut plays, change, Some(Cut { at, took_effect }));

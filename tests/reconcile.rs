@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use aws_sdk_applicationautoscaling::types::{PolicyType, ScalableDimension, ServiceNamespace, SuspendedState};
-use aws_sdk_ecs::types::DeploymentConfiguration;
+use aws_sdk_ecs::types::{DeploymentConfiguration, HealthStatus, Task};
 use penstock_crds::{ActionStatus, ConditionType, Difference, Health, Phase, Status, Truth};
 use penstock_tests::scene::{Scene, TURN, idle_tasks};
-use penstock_tests::stage::{CLUSTER, Settings, lay};
+use penstock_tests::stage::{CLUSTER, IMAGE, Settings, bodies, lay};
 use penstock_tests::story::expected::{self, RESOURCE_ID};
 use penstock_tests::story::{CONNECTOR, SERVICE, condition};
 use penstock_tests::{Error, http, wait_until};
@@ -275,15 +275,7 @@ async fn a_failing_image_is_rolled_back_named_in_one_line_and_not_tried_again() 
         .write("Connector/orders", Some(&with_image(&scene, "penstock-bridge:2")?))
         .await?;
     scene.settled(CONNECTOR, good).await?;
-    let service = expected::described_service(&scene.stage)
-        .await?
-        .expect("there is a service");
-    let definition = scene.stage.aws().ecs().describe_task_definition();
-    let definition = definition.set_task_definition(service.task_definition).send().await?;
-    let image = definition
-        .task_definition()
-        .and_then(|one| one.container_definitions()[0].image.as_deref());
-    assert_eq!(image, Some("penstock-bridge:2"));
+    assert_eq!(image(&scene).await?.as_deref(), Some("penstock-bridge:2"));
     Ok(())
 }
 
@@ -403,6 +395,167 @@ async fn gone(scene: &Scene) -> Result<(), Box<dyn std::error::Error + Send + Sy
         (None, 0) => Ok(()),
         (service, alarms) => Err(format!("{:?}, {alarms} alarms", service.map(|one| one.status)).into()),
     }
+}
+
+/// An image whose program runs and answers nobody.
+const DEAF: (&str, &str) = ("deaf", "/bin/sleep infinity");
+
+/// Returns the example with another image; it falls asleep soon after its queue is empty.
+fn sleepy(scene: &Scene, image: &str) -> Result<Value, Error> {
+    let mut orders = with_image(scene, image)?;
+    lay(
+        &mut orders,
+        json!({"spec": {"scaling": {"cooldowns": {"sleep": "10s"}}}}),
+    );
+    Ok(orders)
+}
+
+/// Sends what three tasks are needed for.
+async fn wake(scene: &Scene) -> Result<(), Error> {
+    scene.stage.send(&bodies("wake", 0..250)).await
+}
+
+async fn asleep(scene: &Scene, generation: i64) -> Result<Status, Error> {
+    let asleep = |status: &Status| {
+        status.accepted_generation == Some(generation)
+            && status.tasks.running == 0
+            && reason(status, ConditionType::Ready) == (Truth::True, "Asleep")
+            && reason(status, ConditionType::Synced) == (Truth::True, "InSync")
+            && condition(status, ConditionType::Progressing) == Truth::False
+    };
+    scene.status_when("the connector to sleep", asleep).await
+}
+
+async fn image(scene: &Scene) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let service = expected::described_service(&scene.stage)
+        .await?
+        .expect("there is a service");
+    let definition = scene.stage.aws().ecs().describe_task_definition();
+    let definition = definition.set_task_definition(service.task_definition).send().await?;
+    let definition = definition.task_definition();
+    Ok(definition.and_then(|one| one.container_definitions()[0].image.clone()))
+}
+
+fn is_ready(status: &Status) -> bool {
+    condition(status, ConditionType::Ready) == Truth::True
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_deployed_asleep_that_fails_its_health_check_never_counts_as_ready() -> Outcome {
+    let scene = Scene::set(Settings {
+        images: &[DEAF],
+        ..idle_tasks()
+    })
+    .await?;
+    scene.stage.write("Profile/default", Some(&scene.profile()?)).await?;
+    wake(&scene).await?;
+    let first = sleepy(&scene, IMAGE)?;
+    let first = scene.stage.write("Connector/orders", Some(&first)).await?;
+    scene.settled(CONNECTOR, first).await?;
+    scene.stage.empty_queue().await?;
+    asleep(&scene, first).await?;
+    let bad = scene
+        .stage
+        .write("Connector/orders", Some(&sleepy(&scene, DEAF.0)?))
+        .await?;
+    asleep(&scene, bad).await?;
+    let calls = scene.metrics().await?.calls("UpdateService");
+
+    let mark = scene.mark().await?;
+    wake(&scene).await?;
+    let told = |status: &Status| reason(status, ConditionType::Degraded) == (Truth::True, "RolledBack");
+    let status = scene.told_since(mark, "the failure to be told", told).await?;
+    let cause = status
+        .conditions
+        .iter()
+        .find(|one| one.r#type == ConditionType::Degraded);
+    let cause = &cause.expect("it is always there").message;
+    assert!(cause.contains("health check"), "{cause}");
+    let news = scene.stage.statuses(CONNECTOR).await?.split_off(mark);
+    let failure = news.iter().position(told).expect("it was found");
+    assert!(!news[..=failure].iter().any(is_ready), "{news:?}");
+    // The image before it had proved itself, and ECS would not go back to it.
+    let stands_in = |status: &Status| is_ready(status) && told(status);
+    scene
+        .told_since(mark, "the earlier image to stand in", stands_in)
+        .await?;
+    assert_eq!(image(&scene).await?.as_deref(), Some(IMAGE));
+    scene.passes(5).await?;
+    let more = scene.metrics().await?.calls("UpdateService") - calls;
+    assert_eq!(more, 2.0, "the wake and the earlier image: no loop");
+
+    let mended = sleepy(&scene, "penstock-bridge:2")?;
+    let mended = scene.stage.write("Connector/orders", Some(&mended)).await?;
+    let status = scene.settled(CONNECTOR, mended).await?;
+    assert_eq!(reason(&status, ConditionType::Degraded), (Truth::False, "AsWanted"));
+    assert_eq!(image(&scene).await?.as_deref(), Some("penstock-bridge:2"));
+
+    // What has proved itself wakes without a deployment, and is Ready only once it is healthy.
+    scene.stage.empty_queue().await?;
+    asleep(&scene, mended).await?;
+    let mark = scene.mark().await?;
+    wake(&scene).await?;
+    let unproved = |status: &Status| reason(status, ConditionType::Ready) == (Truth::False, "NotHealthy");
+    scene
+        .told_since(mark, "tasks that run and are not healthy yet", unproved)
+        .await?;
+    scene
+        .told_since(mark, "the woken connector to be Ready", is_ready)
+        .await?;
+    let listed = tasks(&scene).await?;
+    let described = scene.stage.aws().ecs().describe_tasks().cluster(CLUSTER);
+    let described = described.set_tasks(Some(listed)).send().await?;
+    let is_healthy = |task: &&Task| task.health_status() == Some(&HealthStatus::Healthy);
+    assert!(described.tasks().iter().any(|task| is_healthy(&task)), "{described:?}");
+    let news = scene.stage.statuses(CONNECTOR).await?.split_off(mark);
+    let done = |status: &Status| status.actions.iter().any(|action| action.operation.contains("(Wake)"));
+    let forced = |status: &Status| {
+        let mut actions = status.actions.iter();
+        actions.any(|action| action.operation.contains("forceNewDeployment"))
+    };
+    assert!(news.iter().any(done) && !news.iter().any(forced), "{news:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_never_ran_and_fails_when_it_is_resumed_is_told_and_not_tried_again() -> Outcome {
+    let scene = Scene::set(idle_tasks()).await?;
+    scene.stage.write("Profile/default", Some(&scene.profile()?)).await?;
+    let mut bad = with_image(&scene, "nonesuch:1")?;
+    lay(&mut bad, json!({"spec": {"initialState": "paused"}}));
+    scene.stage.write("Connector/orders", Some(&bad)).await?;
+    let quiet = |status: &Status| {
+        status.health == Health::Paused
+            && condition(status, ConditionType::Synced) == Truth::True
+            && condition(status, ConditionType::Progressing) == Truth::False
+    };
+    scene.status_when("the connector to be paused", quiet).await?;
+    let mark = scene.mark().await?;
+    scene.ask(json!({"state": "running"})).await?;
+    let told = |status: &Status| {
+        reason(status, ConditionType::Degraded) == (Truth::True, "RolledBack")
+            && condition(status, ConditionType::Progressing) == Truth::False
+    };
+    let status = scene.status_when("the failure to be told", told).await?;
+    let cause = status
+        .conditions
+        .iter()
+        .find(|one| one.r#type == ConditionType::Degraded);
+    let cause = &cause.expect("it is always there").message;
+    assert!(cause.contains("CannotPullContainerError"), "{cause}");
+    let writes = scene.metrics().await?.writes();
+    scene.passes(5).await?;
+    assert_eq!(scene.metrics().await?.writes(), writes, "no loop");
+    let news = scene.stage.statuses(CONNECTOR).await?.split_off(mark);
+    assert!(!news.iter().any(is_ready), "{news:?}");
+
+    let good = scene
+        .stage
+        .write("Connector/orders", Some(&with_image(&scene, IMAGE)?))
+        .await?;
+    let status = scene.settled(CONNECTOR, good).await?;
+    assert_eq!(reason(&status, ConditionType::Degraded), (Truth::False, "AsWanted"));
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

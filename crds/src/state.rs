@@ -1,6 +1,6 @@
 //! What the operator must remember of one connector between passes and restarts: small, in the state topic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct State {
     /// Whether tasks are wanted, as decided last.
     #[serde(default)]
     pub phase: Phase,
+    /// Set while it is stopped and AWS was seen to hold nothing of it: only then may its document move elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emptied: bool,
     /// Since when the queue has been empty with nothing deleted from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
@@ -33,6 +36,9 @@ pub struct State {
     /// The document that ECS rolled back, not tried again until it changes or the user asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<RolledBack>,
+    /// The last revision that showed that its tasks can live; nothing until one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Proven>,
     /// The failed deployment that the user asked to forget, so that the same document is tried once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forgiven_deployment: Option<String>,
@@ -98,6 +104,44 @@ pub struct RolledBack {
     pub at: Timestamp,
 }
 
+/// A revision whose tasks were seen healthy: what takes the place of one that fails when ECS has nothing better.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proven {
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// The ARN of its task definition.
+    pub task_definition: String,
+    /// Where its tasks ran.
+    pub place: Place,
+}
+
+/// Where the tasks of a revision run, spelled as ECS does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The subnets.
+    pub subnets: BTreeSet<String>,
+    /// The security groups.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub security_groups: BTreeSet<String>,
+    /// Whether tasks have a public address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public_ip: bool,
+    /// The launch type; nothing where capacity providers stand in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_type: Option<String>,
+    /// Capacity providers by name, base and weight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity_providers: Vec<(String, i32, i32)>,
+    /// Placement constraints by type and expression.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placement_constraints: Vec<(String, Option<String>)>,
+    /// Placement strategies by type and field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placement_strategies: Vec<(String, Option<String>)>,
+}
+
 /// The requests of the target state that have been carried out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,4 +152,20 @@ pub struct Handled {
     /// The latest request to reconcile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_former_operator_is_read() {
+        let former = r#"{
+            "uid": "topic/0/7", "generation": 9, "phase": "asleep",
+            "rolledBack": {"deployment": "d", "fingerprint": "f", "cause": "c", "at": "2026-01-31T12:00:00Z"},
+            "handled": {}
+        }"#;
+        let state: State = serde_json::from_str(former).expect("a former operator wrote it");
+        assert_eq!((state.phase, state.proven, state.emptied), (Phase::Asleep, None, false));
+    }
 }

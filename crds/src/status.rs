@@ -159,6 +159,10 @@ pub struct TaskCounts {
     pub running: i32,
     /// On their way to RUNNING.
     pub pending: i32,
+    /// Since when `running` is what it is, as far as was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub running_since: Option<Timestamp>,
 }
 
 /// What scales the connector, and what it did.

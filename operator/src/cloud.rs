@@ -8,7 +8,7 @@ use std::future::Future;
 use penstock_crds::{Name, SqsSource};
 
 use crate::plan::action::Action;
-use crate::plan::resources::{Observed, QueueDepth, Subject};
+use crate::plan::resources::{Observed, QueueDepth, Subject, TaskHealth};
 
 mod alarms;
 pub mod aws;
@@ -29,6 +29,11 @@ pub trait Cloud: Send + Sync + 'static {
     /// Reads what AWS holds for each subject, batched over all of them. A subject whose reads failed has an error and
     /// nothing else: unknown is not absent.
     fn observe(&self, subjects: &[Subject]) -> impl Future<Output = BTreeMap<Name, Result<Observed, Error>>> + Send;
+
+    /// Reads the health of the tasks that the subject's service should run; tasks of another task definition than the one
+    /// that is named are not counted.
+    fn tasks(&self, subject: &Subject, task_definition: &str)
+    -> impl Future<Output = Result<TaskHealth, Error>> + Send;
 
     /// Reads how many messages the queue holds; with `deleted_within` seconds also how many were deleted in that time.
     fn queue(

@@ -10,7 +10,9 @@ pub mod desired;
 pub mod diff;
 pub mod difference;
 pub mod phase;
+pub mod proof;
 pub mod resources;
+mod rollback;
 pub mod status;
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ async fn preview<C: Cloud>(
     };
     let subject = subject(&asked.name, &judged);
     let (observed, queue) = match &subject {
-        Some(subject) => look(cloud, observer, subject.clone(), &judged).await?,
+        Some(subject) => look(cloud, observer, subject.clone(), &judged, None).await?,
         None => (Observed::default(), None),
     };
     let seen = Seen {

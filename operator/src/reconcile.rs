@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use penstock_crds::{ActionStatus, Connector, Name, State};
+use penstock_crds::{ActionStatus, Connector, Name, State, Status};
 use penstock_kafka::chain;
 
-use crate::cloud::{self, Cloud};
+use crate::cloud::{self, Cloud, Receipt};
 use crate::journal::{self, Journal};
 use crate::memory::{Change, Memory, Remembered, StateChange, StatusChange};
 use crate::observe::Observer;
 use crate::plan::accept::{Judged, Verdict, Wanted, accept};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
-use crate::plan::resources::{Observed, QueueDepth, Subject};
+use crate::plan::proof::asks_for_tasks;
+use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
 use crate::plan::status::{Failure, Next, Outcome, is_gone, is_news, next, status};
 use crate::telemetry::Metrics;
 
@@ -137,12 +138,15 @@ impl Pass<'_> {
     async fn make<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>) -> Result<Made, (Made, Error)> {
         let mut made = Made::default();
         let seen = match subject(self.name, self.judged) {
-            Some(subject) => look(&*ctx.cloud, &ctx.observer, subject, self.judged).await,
+            Some(subject) => {
+                let previous = self.remembered.status.as_ref();
+                look(&*ctx.cloud, &ctx.observer, subject, self.judged, previous).await
+            }
             None => Ok((Observed::default(), None)),
         };
-        let (observed, queue) = seen.map_err(|error| (Made::default(), error))?;
+        let (observed, mut queue) = seen.map_err(|error| (Made::default(), error))?;
         let fresh_token = uuid::Uuid::new_v4().to_string();
-        let seen = Seen {
+        let mut seen = Seen {
             observed: &observed,
             queue,
             target: self.wanted.target.as_ref(),
@@ -150,7 +154,12 @@ impl Pass<'_> {
             now: (ctx.now)(),
             fresh_token: &fresh_token,
         };
-        let plan = decide(self.judged, seen);
+        let mut plan = decide(self.judged, seen);
+        if plan.puts_to_sleep() {
+            queue = looked_at_again(&*ctx.cloud, self.judged, queue).await;
+            seen.queue = queue;
+            plan = decide(self.judged, seen);
+        }
         made.observed = Some(observed);
         made.queue = queue;
         let applied = self.apply(ctx, &plan).await;
@@ -168,22 +177,40 @@ impl Pass<'_> {
         self.remember_create(ctx, plan).await?;
         let mut registered = None;
         for action in &plan.actions {
-            let applied = ctx.cloud.apply(&subject, action, registered.as_deref()).await;
-            let receipt = applied.map_err(|source| {
-                self.taken
-                    .push(record(action, &subject, None, Some(source.to_string())));
-                Error::Apply {
-                    action: action.operation(),
-                    source,
-                }
+            let mut applied = self.step(ctx, &subject, action, registered.as_deref()).await;
+            let otherwise = action.otherwise().filter(|_| applied.as_ref().is_err_and(is_refusal));
+            if let Some(otherwise) = otherwise {
+                applied = self.step(ctx, &subject, &otherwise, registered.as_deref()).await;
+            }
+            let receipt = applied.map_err(|source| Error::Apply {
+                action: action.operation(),
+                source,
             })?;
-            tracing::info!(action = %action, request_id = receipt.request_id, "Applied");
             if matches!(action, Action::RegisterTaskDefinition { .. }) {
                 registered = receipt.arn;
             }
-            self.taken.push(record(action, &subject, receipt.request_id, None));
         }
         Ok(())
+    }
+
+    /// Makes one call, and writes down what became of it.
+    async fn step<C: Cloud, J: Journal>(
+        &mut self,
+        ctx: &Context<C, J>,
+        subject: &Subject,
+        action: &Action,
+        registered: Option<&str>,
+    ) -> Result<Receipt, cloud::Error> {
+        let applied = ctx.cloud.apply(subject, action, registered).await;
+        let (request_id, error) = match &applied {
+            Ok(receipt) => (receipt.request_id.clone(), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        if error.is_none() {
+            tracing::info!(action = %action, request_id, "Applied");
+        }
+        self.taken.push(record(action, subject, request_id, error));
+        applied
     }
 
     /// A create is written down before it is sent, so that a restart repeats it with the same token.
@@ -251,15 +278,47 @@ pub(crate) fn subject(name: &Name, judged: &Judged) -> Option<Subject> {
     })
 }
 
-/// Reads what a decision needs: the resources, and the queue of a connector that is wanted.
+/// Whether AWS will say the same to the same call again.
+fn is_refusal(error: &cloud::Error) -> bool {
+    matches!(error, cloud::Error::Refuse { .. } | cloud::Error::Deny { .. })
+}
+
+/// Reads what a decision needs: the resources, and the queue of a connector that is wanted, and the health of its tasks
+/// where something depends on it.
 pub(crate) async fn look<C: Cloud>(
     cloud: &C,
     observer: &Observer,
     subject: Subject,
     judged: &Judged,
+    previous: Option<&Status>,
 ) -> Result<(Observed, Option<QueueDepth>), Error> {
-    let (observed, queue) = tokio::join!(observer.observe(subject), queue(cloud, judged));
-    Ok((observed.map_err(Error::Observe)?, queue))
+    let (observed, queue) = tokio::join!(observer.observe(subject.clone()), queue(cloud, judged));
+    let mut observed = observed.map_err(Error::Observe)?;
+    let is_wanted = matches!(judged.verdict, Verdict::Keep(..));
+    if is_wanted && asks_for_tasks(&judged.state, &observed, previous) {
+        observed.tasks = tasks(cloud, &subject, &observed).await;
+        if let Tasks::Seen(seen) = &observed.tasks {
+            observed.last_failure = observed.last_failure.take().or_else(|| seen.cause.clone());
+        }
+    }
+    Ok((observed, queue))
+}
+
+/// Reads the health of the tasks. Where that fails, everything else is kept as wanted all the same.
+async fn tasks<C: Cloud>(cloud: &C, subject: &Subject, observed: &Observed) -> Tasks {
+    let definition = observed.task_definition_arn.as_deref().unwrap_or_default();
+    match cloud.tasks(subject, definition).await {
+        Ok(seen) => Tasks::Seen(seen),
+        Err(error) => {
+            tracing::warn!(%error, "Health of the tasks not read");
+            let (denied, remedy) = match &error {
+                cloud::Error::Deny { operation, .. } => (true, format!("; allow the operator `ecs:{operation}`")),
+                _ => (false, String::new()),
+            };
+            let why = format!("the health of the tasks could not be read: {error}{remedy}");
+            Tasks::Unknown { denied, why }
+        }
+    }
 }
 
 /// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
@@ -270,6 +329,17 @@ async fn queue<C: Cloud>(cloud: &C, judged: &Judged) -> Option<QueueDepth> {
     let read = cloud.queue(&connector.source, deleted_within(connector)).await;
     read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
         .ok()
+}
+
+/// Reads the queue once more, right before the last task goes: the first look is as old as the slowest read beside it.
+async fn looked_at_again<C: Cloud>(cloud: &C, judged: &Judged, first: Option<QueueDepth>) -> Option<QueueDepth> {
+    let Verdict::Keep(connector, _) = &judged.verdict else {
+        return first;
+    };
+    let read = cloud.queue(&connector.source, None).await;
+    let read = read.inspect_err(|error| tracing::warn!(%error, "Queue not read again; nothing falls asleep"));
+    let deleted = first.and_then(|first| first.deleted);
+    read.ok().map(|depth| QueueDepth { deleted, ..depth })
 }
 
 /// A connector without an incarnation has only a refused document: there is nothing to remember but the status.

@@ -1,11 +1,16 @@
 //! ECS: what an update of a service changes, and what it starts.
 
-use aws_sdk_ecs::types::Service;
+use std::time::Duration;
+
+use aws_sdk_ecs::types::{DesiredStatus, Service};
+use penstock_tests::wait_until;
 
 use crate::check::{Aws, Check, Failure, Outcome, check, done, equal, holds, there};
 use crate::definitions::registered_arn;
 use crate::home::{Home, rollout};
 use crate::world::World;
+
+const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) const CHECKS: &[Check] = &[
     check!(
@@ -27,6 +32,16 @@ pub(crate) const CHECKS: &[Check] = &[
         forced_deployment_is_a_new_one,
         Aws::Subnet,
         "ECS API, UpdateService: forceNewDeployment"
+    ),
+    check!(
+        forced_deployment_takes_a_count_along,
+        Aws::Never("it would start a task"),
+        "ECS API, UpdateService: desiredCount, forceNewDeployment"
+    ),
+    check!(
+        tasks_of_a_service_are_described_with_their_health,
+        Aws::Never("it would start a task"),
+        "ECS API, ListTasks: serviceName, desiredStatus; Task: healthStatus"
     ),
     check!(
         deployments_are_listed_with_their_revision,
@@ -121,6 +136,66 @@ async fn forced_deployment_is_a_new_one(world: &World) -> Outcome {
         "the deployment is another one",
         primary(&home.described(world, &name).await?)?.0 != before.0,
     )
+}
+
+async fn forced_deployment_takes_a_count_along(world: &World) -> Outcome {
+    let home = Home::new(world).await?;
+    let name = home.created(world).await?;
+    let before = primary(&home.described(world, &name).await?)?;
+    let call = world
+        .ecs()
+        .update_service()
+        .cluster(&home.cluster)
+        .service(&name)
+        .desired_count(1)
+        .force_new_deployment(true);
+    done("update", call.send().await)?;
+    let service = home.described(world, &name).await?;
+    equal("the desired count", service.desired_count(), 1)?;
+    let after = primary(&service)?;
+    equal("the definition", &after.1, &before.1)?;
+    holds("the deployment is another one", after.0 != before.0)?;
+    let wanted = service.deployments().iter().map(|one| one.desired_count());
+    equal("the tasks that the deployments want", wanted.sum::<i32>(), 1)
+}
+
+/// Whether the task gets to run is not asked: an image that nobody can pull is as good.
+async fn tasks_of_a_service_are_described_with_their_health(world: &World) -> Outcome {
+    let home = Home::new(world).await?;
+    let (name, other) = (world.name("service"), home.created(world).await?);
+    done("create", home.service(world, &name).desired_count(1).send().await)?;
+    let list = |service: &str, status: DesiredStatus| {
+        let call = world.ecs().list_tasks().cluster(&home.cluster).service_name(service);
+        call.desired_status(status).send()
+    };
+    let listed = wait_until("a task", SOON, || async {
+        for status in [DesiredStatus::Running, DesiredStatus::Stopped] {
+            let listed = list(&name, status).await.map_err(|error| error.to_string())?;
+            if !listed.task_arns().is_empty() {
+                return Ok(listed.task_arns.unwrap_or_default());
+            }
+        }
+        Err("there is none".to_owned())
+    });
+    let arns = done("list the tasks", listed.await)?;
+    let call = world.ecs().describe_tasks().cluster(&home.cluster);
+    let described = done("describe the tasks", call.set_tasks(Some(arns)).send().await)?;
+    let task = there("a task", described.tasks().first())?;
+    equal(
+        "its definition",
+        task.task_definition_arn(),
+        Some(home.definition.as_str()),
+    )?;
+    let health = there("its health", task.health_status())?;
+    holds(
+        "its health is one of three words",
+        ["HEALTHY", "UNHEALTHY", "UNKNOWN"].contains(&health.as_str()),
+    )?;
+    for status in [DesiredStatus::Running, DesiredStatus::Stopped] {
+        let listed = done("list the tasks of another service", list(&other, status).await)?;
+        equal("the tasks of another service", listed.task_arns().len(), 0)?;
+    }
+    Ok(())
 }
 
 async fn deployments_are_listed_with_their_revision(world: &World) -> Outcome {

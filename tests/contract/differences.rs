@@ -113,6 +113,14 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         target: Target::Moto,
         checks: &[
+            "forced_deployment_takes_a_count_along",
+            "tasks_of_a_service_are_described_with_their_health",
+        ],
+        what: "runs no tasks of a service, and its deployments do not follow the count",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &[
             "inactive_service_is_not_updated",
             "inactive_definition_is_refused_for_a_service",
         ],

@@ -2,7 +2,7 @@
 //! what an account has before Penstock comes: a cluster, queues, an SNS topic, a secret, Kafka topics.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_ecs::types::{ClusterSetting, ClusterSettingName};
@@ -36,6 +36,8 @@ pub struct Settings {
     pub container_insights: bool,
     /// Which of our programs the agent runs for [`IMAGE`]: the bridge, or something that costs less and moves nothing.
     pub program: &'static str,
+    /// Further images, and the commands that the agent runs for them.
+    pub images: &'static [(&'static str, &'static str)],
     /// How often the operator looks again at what has settled.
     pub resync: &'static str,
     /// Whether the broker is one that no other test needs, so that it may be stopped.
@@ -49,6 +51,7 @@ impl Default for Settings {
             sqs_delay: Duration::from_millis(20),
             container_insights: true,
             program: "penstock-bridge",
+            images: &[],
             resync: "20s",
             own_broker: false,
         }
@@ -87,8 +90,11 @@ impl Stage {
     /// Sets the stage.
     pub async fn set(settings: Settings) -> Result<Self, Error> {
         let program = bin(settings.program)?;
-        let cloud = LocalCloud::builder()?
-            .image(IMAGE, &program)
+        let mut cloud = LocalCloud::builder()?.image(IMAGE, &program);
+        for (image, command) in settings.images {
+            cloud = cloud.image(image, Path::new(command));
+        }
+        let cloud = cloud
             .arg(&format!("--speed={}", settings.speed))
             .arg(&format!("--sqs-delay={}ms", settings.sqs_delay.as_millis()));
         let (broker, cloud) = tokio::join!(broker(settings.own_broker), cloud.start());
@@ -258,6 +264,12 @@ impl Stage {
     /// Sends messages with these bodies.
     pub async fn send(&self, bodies: &[String]) -> Result<(), Error> {
         send(&self.aws().sqs(), &self.queue_url, bodies).await
+    }
+
+    /// Takes every message out of the queue.
+    pub async fn empty_queue(&self) -> Result<(), Error> {
+        let purge = self.aws().sqs().purge_queue().queue_url(&self.queue_url);
+        purge.send().await.map(drop).map_err(aws("empty the queue"))
     }
 
     /// Returns the messages that are waiting or in flight.

@@ -30,12 +30,14 @@ use crate::cloud::cache::Cache;
 use crate::cloud::call::{CallObserver, Caller};
 use crate::cloud::ecs::definition::Registered;
 use crate::cloud::ecs::deployment::Finished;
-use crate::cloud::ecs::{self, definition, service};
+use crate::cloud::ecs::{self, definition, service, tasks};
 use crate::cloud::metrics::{self, ServerClock};
 use crate::cloud::queue::{self, QueueAccess, QueueClients};
 use crate::cloud::{Cloud, Error, Receipt, alarms, scaling};
 use crate::plan::action::Action;
-use crate::plan::resources::{Observed, QueueDepth, Revision, Service, Subject, TAG_CONNECTOR, TAG_OPERATOR};
+use crate::plan::resources::{
+    Observed, QueueDepth, Revision, Service, Subject, TAG_CONNECTOR, TAG_OPERATOR, TaskHealth,
+};
 
 mod observe;
 #[cfg(test)]
@@ -97,7 +99,7 @@ pub(super) struct Caches {
     pub(super) inactive: Cache<String, Vec<String>>,
     pub(super) clusters: Cache<String, bool>,
     pub(super) alarm_tags: Cache<(String, i128), BTreeMap<String, String>>,
-    pub(super) samples: Cache<Name, Option<f64>>,
+    pub(super) samples: Cache<Name, Vec<f64>>,
     /// Services as they were last seen, so that an update sends only what differs.
     pub(super) services: Cache<Name, Arc<Service>>,
     /// Resource ids whose scalable target was seen.
@@ -263,6 +265,10 @@ impl Cloud for Aws {
         observe::observe(self, subjects).boxed().await
     }
 
+    async fn tasks(&self, subject: &Subject, task_definition: &str) -> Result<TaskHealth, Error> {
+        Box::pin(tasks::health(self, subject, task_definition)).await
+    }
+
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, Error> {
         Box::pin(queue::depth(self, source, deleted_within)).await
     }
@@ -307,7 +313,7 @@ async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option
             ..
         } => service::update(aws, subject, wanted, task_definition.as_deref().or(registered)).await,
         Action::TagService { set, remove } => service::tag(aws, subject, set, remove).await,
-        Action::SetDesiredCount { count, .. } => service::set_count(aws, subject, *count).await,
+        Action::SetDesiredCount { count, redeploy, .. } => service::set_count(aws, subject, *count, *redeploy).await,
         Action::RegisterScalableTarget {
             min,
             max,

@@ -20,6 +20,7 @@ pub(super) mod definition;
 pub(super) mod deployment;
 pub(super) mod failure;
 pub(super) mod service;
+pub(super) mod tasks;
 
 /// Services per `DescribeServices`.
 const DESCRIBED: usize = 10;

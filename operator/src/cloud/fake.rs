@@ -9,7 +9,7 @@ use crate::cloud::{Cloud, Error, Receipt};
 use crate::plan::action::Action;
 use crate::plan::resources::{
     Counts, Deployment, DeploymentProgress, Observed, QueueDepth, RegisteredRevision, Resources, Scaling, Service,
-    ServiceLife, Subject, Suspension, TaskDefinition,
+    ServiceLife, Subject, Suspension, TaskDefinition, TaskHealth, Tasks,
 };
 
 /// AWS as a map from connector to what it holds.
@@ -22,12 +22,15 @@ pub struct Fake {
 struct Inner {
     by_name: BTreeMap<Name, Observed>,
     queue: Option<QueueDepth>,
+    next_queue: Option<QueueDepth>,
     calls: Vec<String>,
     allowed: Option<usize>,
     lose_reply: bool,
     tokens: BTreeSet<String>,
     creates: usize,
     frozen: Option<BTreeMap<Name, Observed>>,
+    refused: Option<String>,
+    looks_at_tasks: usize,
 }
 
 impl Fake {
@@ -46,6 +49,11 @@ impl Fake {
         self.lock().queue = Some(depth);
     }
 
+    /// Lets the queue be read once as it is, and as `depth` from then on.
+    pub fn set_queue_from_the_second_read(&self, depth: QueueDepth) {
+        self.lock().next_queue = Some(depth);
+    }
+
     /// Lets this many changing calls through and fails the next one, before its effect or after it.
     pub fn fail_after(&self, allowed: usize, lose_reply: bool) {
         let mut inner = self.lock();
@@ -55,6 +63,16 @@ impl Fake {
     /// Lets every call through again.
     pub fn heal(&self) {
         self.lock().allowed = None;
+    }
+
+    /// Refuses every call whose words contain these, without effect.
+    pub fn refuse(&self, words: &str) {
+        self.lock().refused = Some(words.to_owned());
+    }
+
+    /// Returns how often the health of tasks was read.
+    pub fn looks_at_tasks(&self) -> usize {
+        self.lock().looks_at_tasks
     }
 
     /// Returns the changing calls so far, and forgets them.
@@ -122,15 +140,42 @@ impl Cloud for Fake {
     async fn observe(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, Error>> {
         let inner = self.lock();
         let seen = inner.frozen.as_ref().unwrap_or(&inner.by_name);
-        let look = |subject: &Subject| seen.get(&subject.name).cloned().unwrap_or_else(nothing);
+        let look = |subject: &Subject| Observed {
+            tasks: Tasks::Unasked,
+            ..seen.get(&subject.name).cloned().unwrap_or_else(nothing)
+        };
         subjects
             .iter()
             .map(|subject| (subject.name.clone(), Ok(look(subject))))
             .collect()
     }
 
+    /// What was laid down by [`Fake::meddle`]; else every task that runs is healthy.
+    async fn tasks(&self, subject: &Subject, _: &str) -> Result<TaskHealth, Error> {
+        let mut inner = self.lock();
+        inner.looks_at_tasks += 1;
+        let observed = inner.by_name.get(&subject.name).cloned().unwrap_or_else(nothing);
+        let operation = "ListTasks".to_owned();
+        match observed.tasks {
+            Tasks::Seen(seen) => Ok(seen),
+            Tasks::Unasked => Ok(TaskHealth {
+                healthy: observed.counts.running,
+                cause: None,
+            }),
+            Tasks::Unknown { denied: true, why } => Err(Error::Deny {
+                operation,
+                message: why,
+                request_id: None,
+            }),
+            Tasks::Unknown { why, .. } => Err(Error::Reach { operation, reason: why }),
+        }
+    }
+
     async fn queue(&self, _: &SqsSource, _: Option<u64>) -> Result<QueueDepth, Error> {
-        Ok(self.lock().queue.unwrap_or_default())
+        let mut inner = self.lock();
+        let depth = inner.queue.unwrap_or_default();
+        inner.queue = inner.next_queue.take().or(inner.queue);
+        Ok(depth)
     }
 
     async fn apply(&self, subject: &Subject, action: &Action, registered: Option<&str>) -> Result<Receipt, Error> {
@@ -139,12 +184,21 @@ impl Cloud for Fake {
             operation: action.operation().to_owned(),
             reason: "cut".to_owned(),
         };
+        let text = action.to_string();
+        if inner.refused.as_ref().is_some_and(|words| text.contains(words)) {
+            return Err(Error::Refuse {
+                operation: action.operation().to_owned(),
+                code: "InvalidParameterException".to_owned(),
+                message: "not today".to_owned(),
+                request_id: None,
+            });
+        }
         let fails = inner.allowed == Some(0);
         if fails && !inner.lose_reply {
             return Err(lost);
         }
         inner.allowed = inner.allowed.map(|allowed| allowed.saturating_sub(1));
-        inner.calls.push(action.to_string());
+        inner.calls.push(text);
         if let Action::CreateService { token, .. } = action
             && inner.tokens.insert(token.clone())
         {
@@ -213,7 +267,12 @@ pub fn after(observed: &mut Observed, action: &Action, registered: Option<&str>)
                 service.tags = set.clone();
             }
         }
-        Action::SetDesiredCount { count, .. } => observed.counts.desired = *count,
+        Action::SetDesiredCount { count, redeploy, .. } => {
+            observed.counts.desired = *count;
+            if let Some(service) = observed.resources.service.clone().filter(|_| *redeploy) {
+                deploy(observed, &service);
+            }
+        }
         Action::RegisterScalableTarget {
             min, max, suspended, ..
         } => register_target(observed, *min, *max, *suspended),

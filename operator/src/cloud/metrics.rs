@@ -29,7 +29,7 @@ const QUERIES: usize = 500;
 /// Pages of `GetMetricData`: 500 queries over five minutes fit into one.
 const PAGES: usize = 10;
 
-/// Seconds over which the tasks that reported are averaged.
+/// Seconds over which the tasks that reported are looked at.
 const SAMPLED: i64 = 300;
 
 /// CloudWatch's clock, as its last answer told it: windows of metrics end by the clock that dated the data points.
@@ -66,23 +66,23 @@ impl Intercept for ServerClock {
     }
 }
 
-/// Returns, for each subject, how many data points CPUUtilization had in a minute, on average: one for each running task.
+/// Returns, for each subject, how many samples CPUUtilization had in each of the last minutes: one for each running task.
 /// A minute's count is good for that minute, so each service is asked about once in it.
-pub(super) async fn samples(aws: &Aws, subjects: &[&Subject]) -> BTreeMap<Name, f64> {
+pub(super) async fn samples(aws: &Aws, subjects: &[&Subject]) -> BTreeMap<Name, Vec<f64>> {
     let mut found = BTreeMap::new();
     let mut unknown = Vec::new();
     for subject in subjects {
         match aws.caches.samples.get(&subject.name) {
-            Some(known) => found.extend(known.map(|count| (subject.name.clone(), count))),
+            Some(known) => drop(found.insert(subject.name.clone(), known)),
             None => unknown.push(*subject),
         }
     }
     for chunk in unknown.chunks(QUERIES) {
         match read_samples(aws, chunk).await {
             Ok(read) => {
-                for (subject, count) in chunk.iter().zip(read) {
-                    aws.caches.samples.put(subject.name.clone(), count);
-                    found.extend(count.map(|count| (subject.name.clone(), count)));
+                for (subject, counts) in chunk.iter().zip(read) {
+                    aws.caches.samples.put(subject.name.clone(), counts.clone());
+                    found.insert(subject.name.clone(), counts);
                 }
             }
             // Without it everything works; only a warning that counts differ has to wait.
@@ -92,7 +92,7 @@ pub(super) async fn samples(aws: &Aws, subjects: &[&Subject]) -> BTreeMap<Name, 
     found
 }
 
-async fn read_samples(aws: &Aws, subjects: &[&Subject]) -> Result<Vec<Option<f64>>, Error> {
+async fn read_samples(aws: &Aws, subjects: &[&Subject]) -> Result<Vec<Vec<f64>>, Error> {
     let queries = subjects.iter().enumerate().map(|(index, subject)| {
         let dimensions = service_dimensions(subject);
         query(
@@ -105,7 +105,7 @@ async fn read_samples(aws: &Aws, subjects: &[&Subject]) -> Result<Vec<Option<f64
     // The minute that has only begun would count too few.
     let end = aws.clock.now().div_euclid(60) * 60 - 60;
     let scope = &aws.identity().await?.scope;
-    let data = read(
+    let mut data = read(
         aws,
         scope,
         &aws.read.cloudwatch,
@@ -113,14 +113,8 @@ async fn read_samples(aws: &Aws, subjects: &[&Subject]) -> Result<Vec<Option<f64
         (end - SAMPLED, end),
     )
     .await?;
-    let average = |values: &Vec<f64>| {
-        let count = values.len();
-        #[allow(clippy::cast_precision_loss)]
-        let average = values.iter().sum::<f64>() / count as f64;
-        (count > 0).then_some(average)
-    };
     Ok((0..subjects.len())
-        .map(|index| data.get(&format!("m{index}")).and_then(average))
+        .map(|index| data.remove(&format!("m{index}")).unwrap_or_default())
         .collect())
 }
 

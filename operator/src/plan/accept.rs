@@ -108,6 +108,7 @@ fn taken_over(state: &State, written: &Written) -> State {
     State {
         accepted: state.accepted.clone(),
         phase: state.phase,
+        emptied: state.emptied,
         profile_generation: state.profile_generation,
         ..fresh_state(written.uid.clone(), written.generation)
     }
@@ -140,9 +141,11 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
         profile_generation: None,
         accepted: None,
         phase: Phase::default(),
+        emptied: false,
         idle_since: None,
         create_pending: None,
         rolled_back: None,
+        proven: None,
         forgiven_deployment: None,
         handled: Handled::default(),
         deleting: false,
@@ -251,9 +254,10 @@ fn in_profile(fault: &Fault, document: &Envelope<ConnectorSpec>) -> Fault {
 }
 
 /// Returns why the document cannot take the place of the accepted one while the service lives: ECS can neither move a
-/// service to another cluster nor give it another launch type.
+/// service to another cluster nor give it another launch type. That a stop was decided is not enough: its calls may have
+/// failed, and what they left would be looked for elsewhere.
 fn moved(last: Option<&State>, name: &Name, next: &Connector) -> Option<Fault> {
-    let state = last.filter(|state| state.phase != Phase::Stopped)?;
+    let state = last.filter(|state| !(state.phase == Phase::Stopped && state.emptied))?;
     let now = in_force(name, state)?;
     let fault = |path: &str, from: String, to: String| Fault {
         path: path.to_owned(),

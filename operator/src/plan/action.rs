@@ -49,6 +49,8 @@ pub enum Action {
         count: i32,
         /// Why: `wake`, `sleep`, `pause`, `resume`, `delete` or `fixed`.
         cause: CountCause,
+        /// Whether ECS deploys anew with it, so that its circuit breaker watches tasks that nobody has seen healthy.
+        redeploy: bool,
     },
     /// Registers or changes the scalable target; AWS clamps the live count into the range.
     RegisterScalableTarget {
@@ -122,6 +124,22 @@ pub enum CountCause {
 }
 
 impl Action {
+    /// Returns what is done when AWS refuses this: a count must not wait for a deployment.
+    pub fn otherwise(&self) -> Option<Self> {
+        match *self {
+            Self::SetDesiredCount {
+                count,
+                cause,
+                redeploy: true,
+            } => Some(Self::SetDesiredCount {
+                count,
+                cause,
+                redeploy: false,
+            }),
+            _ => None,
+        }
+    }
+
     /// Returns the AWS operation that carries it out.
     pub fn operation(&self) -> &'static str {
         match self {
@@ -146,7 +164,10 @@ impl fmt::Display for Action {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operation = self.operation();
         match self {
-            Self::SetDesiredCount { count, cause } => write!(out, "{operation} desiredCount={count} ({cause:?})"),
+            Self::SetDesiredCount { count, cause, redeploy } => {
+                let forced = if *redeploy { " forceNewDeployment=true" } else { "" };
+                write!(out, "{operation} desiredCount={count}{forced} ({cause:?})")
+            }
             Self::RegisterScalableTarget {
                 min, max, suspended, ..
             } => {

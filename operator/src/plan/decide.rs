@@ -1,18 +1,15 @@
 //! One pass's decision: from what is wanted, remembered and seen to the next state and the steps.
 
 use jiff::Timestamp;
-use penstock_crds::{
-    Connector, CreatePending, Difference, Handled, Phase, RolledBack, State, TargetMode, TargetStateSpec,
-};
-use sha2::{Digest, Sha256};
+use penstock_crds::{Connector, CreatePending, Difference, Handled, Phase, State, TargetMode, TargetStateSpec};
 
-use crate::plan::accept::{Judged, Verdict, is_new};
+use crate::plan::accept::{Judged, Verdict};
 use crate::plan::action::{Action, CountCause};
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
 use crate::plan::difference::differences;
-use crate::plan::phase;
-use crate::plan::resources::{DeploymentProgress, Observed, QueueDepth, Resources, Revision, ServiceLife};
+use crate::plan::resources::{Observed, QueueDepth, Resources, ServiceLife};
+use crate::plan::{phase, proof, rollback};
 
 /// How many task definitions stay registered beside the one in use, for a look back.
 const KEPT_REVISIONS: usize = 3;
@@ -52,6 +49,22 @@ pub struct Plan {
     pub held: bool,
 }
 
+impl Plan {
+    /// Whether it stops tasks because the queue was seen empty.
+    pub fn puts_to_sleep(&self) -> bool {
+        let for_sleep = |action: &Action| {
+            matches!(
+                action,
+                Action::SetDesiredCount {
+                    cause: CountCause::Sleep,
+                    ..
+                }
+            )
+        };
+        self.actions.iter().any(for_sleep)
+    }
+}
+
 /// Decides for a connector that is wanted, or on its way out.
 pub fn decide(judged: &Judged, seen: Seen<'_>) -> Plan {
     match &judged.verdict {
@@ -79,15 +92,19 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         now: seen.now,
     };
     (state.phase, state.idle_since) = phase::next(inputs);
+    state.emptied = state.phase == Phase::Stopped && holds_nothing(seen.observed);
     let around = Surroundings::of(seen.operator, seen.observed);
     let mut desired = desired(connector, state.phase, &state, seen.target, &around);
-    let held = remember_rollback(&mut state, &mut desired, seen);
+    proof::remember(&mut state, seen.observed);
+    let held = rollback::remember(&mut state, &mut desired, seen);
     remember_requests(&mut state, seen.target);
     let rules = Rules {
         count: count_rule(connector, state.phase, seen.queue),
         token: token(&state, seen),
         tags: tags(connector, &state, &around),
         keep_revisions: KEPT_REVISIONS,
+        keep_definition: state.proven.as_ref().map(|proven| proven.task_definition.clone()),
+        redeploy: rollback::redeploys(&state, last, seen.observed),
     };
     let own = without_foreign_tags(seen.observed, &desired);
     let actions = diff(&desired, &own, &rules);
@@ -123,6 +140,8 @@ fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {
         token: String::new(),
         tags: Default::default(),
         keep_revisions: 0,
+        keep_definition: None,
+        redeploy: false,
     };
     let desired = Resources::default();
     let actions = diff(&desired, seen.observed, &rules);
@@ -134,6 +153,11 @@ fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {
         differences,
         held: false,
     }
+}
+
+/// Whether AWS holds nothing of ours but task definitions, which belong to no cluster.
+fn holds_nothing(observed: &Observed) -> bool {
+    observed.life == ServiceLife::Absent && observed.resources == Resources::default()
 }
 
 /// Whether nothing of a removed connector is left.
@@ -151,71 +175,6 @@ fn count_rule(connector: &Connector, phase: Phase, queue: Option<QueueDepth>) ->
         Phase::Paused => CountRule::Zero(CountCause::Pause),
         Phase::Stopped => CountRule::Zero(CountCause::Delete),
     }
-}
-
-/// Keeps a revision that ECS rolled back from being tried again, until it changes or the user asks. Returns whether it did.
-fn remember_rollback(state: &mut State, desired: &mut Resources, seen: Seen<'_>) -> bool {
-    let asked_again = is_new(
-        seen.target.and_then(|target| target.reconcile_at),
-        state.handled.reconcile_at,
-    );
-    if let Some(rolled_back) = state.rolled_back.take_if(|_| asked_again) {
-        state.forgiven_deployment = Some(rolled_back.deployment);
-    }
-    let Some(service) = &mut desired.service else {
-        state.rolled_back = None;
-        return false;
-    };
-    let wanted = fingerprint(&service.revision);
-    if let Some(failed) = failed_deployment(state, &wanted, seen) {
-        state.rolled_back.get_or_insert(failed);
-    }
-    if state
-        .rolled_back
-        .as_ref()
-        .is_some_and(|rolled_back| rolled_back.fingerprint != wanted)
-    {
-        state.rolled_back = None;
-    }
-    let current = seen.observed.resources.service.as_ref();
-    match (&state.rolled_back, current) {
-        (Some(_), Some(current)) if current.revision != service.revision => {
-            service.revision = current.revision.clone();
-            true
-        }
-        _ => false,
-    }
-}
-
-fn failed_deployment(state: &State, wanted: &str, seen: Seen<'_>) -> Option<RolledBack> {
-    let deployment = seen.observed.deployment.as_ref()?;
-    let failed = matches!(
-        deployment.progress,
-        DeploymentProgress::Failed | DeploymentProgress::RollingBack
-    );
-    let forgiven = state.forgiven_deployment.as_ref() == Some(&deployment.id);
-    let fingerprint = fingerprint(deployment.revision.as_ref()?);
-    (failed && !forgiven && fingerprint == wanted).then(|| RolledBack {
-        deployment: deployment.id.clone(),
-        fingerprint,
-        cause: seen
-            .observed
-            .last_failure
-            .clone()
-            .or_else(|| deployment.reason.clone())
-            .unwrap_or_default(),
-        at: seen.now,
-    })
-}
-
-/// Returns a short name for what a revision holds.
-pub fn fingerprint(revision: &Revision) -> String {
-    let text = serde_json::to_vec(revision).unwrap_or_default();
-    Sha256::digest(text)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 fn remember_requests(state: &mut State, target: Option<&TargetStateSpec>) {

@@ -31,8 +31,12 @@ pub struct Rules {
     pub token: String,
     /// Ownership tags of what has no tags in [`Resources`].
     pub tags: BTreeMap<String, String>,
-    /// How many task definitions stay registered beside the one in use; none once the connector is removed.
+    /// How many task definitions stay registered beside those in use; none once the connector is removed.
     pub keep_revisions: usize,
+    /// The ARN of a task definition that stays registered, because it may have to take another's place.
+    pub keep_definition: Option<String>,
+    /// Whether tasks that start from none are deployed anew.
+    pub redeploy: bool,
 }
 
 /// The most task definitions that one pass cleans up: their API category allows one call a second.
@@ -140,7 +144,11 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
     let exists = observed.life == ServiceLife::Active;
     let count = observed.counts.desired;
     let current = observed.resources.scaling.as_ref();
-    let set = |count, cause| Action::SetDesiredCount { count, cause };
+    let set = |wanted, cause| Action::SetDesiredCount {
+        count: wanted,
+        cause,
+        redeploy: rules.redeploy && count == 0 && wanted > 0,
+    };
     match (desired, rules.count) {
         (Some(_), CountRule::Scaled { wake }) if exists && count == 0 => {
             let resumed = current.is_some_and(|current| current.suspended == Suspension::All);
@@ -228,6 +236,7 @@ fn removal_steps(observed: &Observed, foreign: bool, actions: &mut Vec<Action>) 
             actions.push(Action::SetDesiredCount {
                 count: 0,
                 cause: CountCause::Delete,
+                redeploy: false,
             });
         }
         actions.push(Action::DeleteService);
@@ -258,11 +267,12 @@ fn cleanup_steps(observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) 
         .task_definition_arn
         .as_ref()
         .filter(|_| observed.life == ServiceLife::Active);
+    let kept = [in_use, rules.keep_definition.as_ref()];
     let spare = observed
         .revisions
         .iter()
         .map(|one| &one.arn)
-        .filter(|arn| Some(*arn) != in_use)
+        .filter(|arn| !kept.contains(&Some(*arn)))
         .skip(rules.keep_revisions);
     actions.extend(
         spare

@@ -289,6 +289,8 @@ pub struct Observed {
     pub arns: BTreeMap<String, String>,
     /// The counts of the service.
     pub counts: Counts,
+    /// What the health checks say of the tasks.
+    pub tasks: Tasks,
     /// The newest deployment.
     pub deployment: Option<Deployment>,
     /// Whether the cluster has Container Insights.
@@ -301,8 +303,17 @@ pub struct Observed {
     pub last_failure: Option<String>,
     /// The newest scaling activity.
     pub last_activity: Option<Activity>,
-    /// The average number of data points that CPUUtilization had over the last five minutes, when it was asked for.
-    pub sample_count: Option<f64>,
+    /// How many samples CPUUtilization had in each of the last five minutes, when that was asked for.
+    pub sample_counts: Vec<f64>,
+}
+
+impl Observed {
+    /// Whether the newest deployment is still moving.
+    pub fn is_deploying(&self) -> bool {
+        let moving = [DeploymentProgress::InProgress, DeploymentProgress::RollingBack];
+        let newest = self.deployment.as_ref();
+        newest.is_some_and(|deployment| moving.contains(&deployment.progress))
+    }
 }
 
 /// Where a service is in its life.
@@ -335,6 +346,32 @@ pub struct Counts {
     pub running: i32,
     /// On their way.
     pub pending: i32,
+}
+
+/// What is known of the health of a service's tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub enum Tasks {
+    /// Nobody asked, because nothing depends on it.
+    #[default]
+    Unasked,
+    /// They could not be read, which says nothing about them.
+    Unknown {
+        /// Whether a permission is what lacks.
+        denied: bool,
+        /// Why, for people.
+        why: String,
+    },
+    /// They were looked at.
+    Seen(TaskHealth),
+}
+
+/// How the tasks are that a service should run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TaskHealth {
+    /// RUNNING and HEALTHY, of the task definition that was asked about.
+    pub healthy: i32,
+    /// Why others are not, in one line, if that can be told: one is UNHEALTHY, or one of the same definition failed.
+    pub cause: Option<String>,
 }
 
 /// A service deployment.

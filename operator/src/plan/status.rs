@@ -12,9 +12,11 @@ use crate::plan::accept::{Judged, Verdict};
 use crate::plan::decide::Plan;
 use crate::plan::desired::{Surroundings, is_foreign_queue, uses_container_insights};
 use crate::plan::diff::FOREIGN_SERVICE;
-use crate::plan::resources::{DeploymentProgress, Observed, QueueDepth, ServiceLife, service_name};
+use crate::plan::resources::{Observed, QueueDepth, ServiceLife, Tasks, service_name};
 
 mod conditions;
+
+pub use conditions::tasks_were_ready;
 
 /// Everything that a status is made from.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +97,7 @@ pub fn status(outcome: Outcome<'_>) -> Status {
         ),
         tasks: outcome.observed.map_or_else(
             || previous.map(|previous| previous.tasks).unwrap_or_default(),
-            task_counts,
+            |observed| task_counts(outcome, observed),
         ),
         scaling: outcome.observed.map_or_else(
             || previous.and_then(|previous| previous.scaling.clone()),
@@ -173,7 +175,7 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
         .any(|one| one.r#type == ConditionType::Progressing && one.status == Truth::True);
     if progressing || !outcome.taken.is_empty() {
         Next::After(IN_MOTION)
-    } else if status.tasks.running != status.tasks.desired || status.tasks.pending > 0 {
+    } else if status.tasks.running != status.tasks.desired || status.tasks.pending > 0 || is_awaited(outcome, status) {
         Next::After(if status.last_failure.is_some() {
             TASKS_FAILING
         } else {
@@ -182,6 +184,14 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     } else {
         Next::Resync
     }
+}
+
+/// Whether tasks run that have yet to show that they are healthy. What a permission keeps from being read changes when
+/// somebody grants it, which nobody need watch for.
+fn is_awaited(outcome: Outcome<'_>, status: &Status) -> bool {
+    let looked_at =
+        |observed: &Observed| matches!(observed.tasks, Tasks::Seen(_) | Tasks::Unknown { denied: false, .. });
+    !tasks_were_ready(Some(status)) && outcome.observed.is_some_and(looked_at)
 }
 
 /// Whether the pass did what the one before it did, about the same differences: somebody undoes it, or AWS does not keep
@@ -221,6 +231,7 @@ fn health(outcome: Outcome<'_>, conditions: &[Condition], gone: bool) -> Health 
                 }
             }
             _ if is(ConditionType::Ready, Truth::False) => Health::Unhealthy,
+            Phase::Awake if is(ConditionType::Ready, Truth::Unknown) => Health::Unassigned,
             _ if is(ConditionType::Degraded, Truth::True) => Health::Degraded,
             _ => Health::Healthy,
         },
@@ -260,12 +271,15 @@ fn resources(name: &Name, observed: &Observed) -> Vec<ResourceStatus> {
     found
 }
 
-fn task_counts(observed: &Observed) -> TaskCounts {
+fn task_counts(outcome: Outcome<'_>, observed: &Observed) -> TaskCounts {
     let counts = observed.counts;
+    let before = outcome.previous.map(|previous| previous.tasks);
+    let since = before.filter(|before| before.running == counts.running);
     TaskCounts {
         desired: counts.desired,
         running: counts.running,
         pending: counts.pending,
+        running_since: since.and_then(|before| before.running_since).or(Some(outcome.now)),
     }
 }
 
@@ -296,16 +310,5 @@ fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
     })
 }
 
-/// Whether the newest deployment is still moving.
-fn deploying(observed: &Observed) -> bool {
-    let moving = |progress| {
-        matches!(
-            progress,
-            DeploymentProgress::InProgress | DeploymentProgress::RollingBack
-        )
-    };
-    observed
-        .deployment
-        .as_ref()
-        .is_some_and(|deployment| moving(deployment.progress))
-}
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use crate::plan::accept::Latest;
 use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspension};
 use crate::samples::{connector, orders, orders_spec, profile, wanted, withdrawn};
 
+mod ready;
+
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
 #[derive(Debug, Default)]
 struct Log(std::sync::Mutex<Vec<Change>>);
@@ -91,6 +93,12 @@ impl World {
 
     fn phase(&self) -> Option<Phase> {
         self.ctx.memory.get(&orders()).state.map(|state| state.phase)
+    }
+
+    /// The generation of the document in force.
+    fn accepted(&self) -> Option<i64> {
+        let state = self.ctx.memory.get(&orders()).state?;
+        state.accepted.map(|accepted| accepted.generation)
     }
 
     fn condition(&self, kind: ConditionType) -> (Truth, String) {
@@ -505,6 +513,37 @@ async fn an_idle_connector_falls_asleep_and_a_message_wakes_it_with_what_the_bac
 }
 
 #[tokio::test]
+async fn a_message_that_comes_while_sleep_is_decided_keeps_the_connector_awake() {
+    for late in [
+        QueueDepth {
+            visible: 1,
+            ..QueueDepth::default()
+        },
+        QueueDepth {
+            delayed: 1,
+            ..QueueDepth::default()
+        },
+    ] {
+        let (world, told) = settled(Scenario::Sleep).await;
+        world.cloud.set_queue_from_the_second_read(late);
+        world.pass(&told).await;
+        assert_eq!(world.cloud.take_calls(), Vec::<String>::new(), "{late:?}");
+        assert_eq!(world.phase(), Some(Phase::Awake), "{late:?}");
+        assert_eq!(world.cloud.observed(&orders()).counts.desired, 3);
+    }
+    // A pass that was cut short has decided on sleep and left the tasks.
+    let (world, told) = settled(Scenario::Sleep).await;
+    world.cloud.fail_after(1, false);
+    world.pass(&told).await;
+    world.cloud.heal();
+    world.cloud.take_calls();
+    world.cloud.set_queue_from_the_second_read(busy());
+    world.pass(&told).await;
+    let calls = world.cloud.take_calls();
+    assert_eq!(calls, ["RegisterScalableTarget min=1 max=6 suspended=false"]);
+}
+
+#[tokio::test]
 async fn deletes_from_the_queue_or_messages_in_flight_put_sleep_off() {
     for awake in [
         QueueDepth {
@@ -653,16 +692,45 @@ async fn another_cluster_for_a_running_connector_is_refused_until_it_is_stopped(
     world.converge(&moved).await;
     moved.target = None;
     world.pass(&moved).await;
-    assert_eq!(
-        world
-            .ctx
-            .memory
-            .get(&orders())
-            .state
-            .and_then(|state| state.accepted)
-            .map(|one| one.generation),
-        Some(8)
-    );
+    assert_eq!(world.accepted(), Some(8));
+}
+
+#[tokio::test]
+async fn another_cluster_is_refused_while_a_stop_whose_calls_failed_has_left_the_service() {
+    for allowed in 0..4 {
+        let (world, told) = running().await;
+        world.converge(&told).await;
+        let stopped = Some(TargetStateSpec {
+            state: Some(TargetMode::Stopped),
+            ..TargetStateSpec::default()
+        });
+        let stop = Wanted {
+            target: stopped.clone(),
+            ..told.clone()
+        };
+        world.cloud.fail_after(allowed, false);
+        world.pass(&stop).await;
+        assert_eq!(world.phase(), Some(Phase::Stopped));
+        let mut spec = orders_spec();
+        spec.service.as_mut().expect("the sample has a service").cluster = Some("other".to_owned());
+        let moved = Wanted {
+            target: stopped,
+            ..wanted(spec, 8, "topic/0/7")
+        };
+        world.pass(&moved).await;
+        assert_eq!(
+            world.condition(ConditionType::Synced).0,
+            Truth::False,
+            "{allowed} calls were made, and the service is still there"
+        );
+        assert_eq!(world.accepted(), Some(7), "{allowed}");
+        world.cloud.heal();
+        let world = world.restarted();
+        world.converge(&moved).await;
+        world.pass(&moved).await;
+        assert_eq!(world.accepted(), Some(8), "{allowed}");
+        assert!(fake::is_empty(&world.cloud.observed(&orders()).resources));
+    }
 }
 
 #[tokio::test]

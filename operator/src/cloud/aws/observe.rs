@@ -104,7 +104,7 @@ async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observe
     observed.resources.service = Some(ours);
     observed.deployment = deployment::newest(aws, service).await?;
     if may_have_failed(observed) {
-        observed.last_failure = told(subject, "failures", failure::newest(aws, service).await);
+        observed.last_failure = told(subject, "failures", failure::newest(aws, subject, |_| true).await);
     }
     Ok(())
 }
@@ -192,9 +192,9 @@ async fn add_samples(aws: &Aws, subjects: &[Subject], observed: &mut BTreeMap<Na
     };
     let needed: Vec<_> = subjects.iter().filter(is_needed).collect();
     let samples = metrics::samples(aws, &needed).boxed().await;
-    for (name, count) in samples {
+    for (name, counts) in samples {
         if let Some(Ok(observed)) = observed.get_mut(&name) {
-            observed.sample_count = Some(count);
+            observed.sample_counts = counts;
         }
     }
 }

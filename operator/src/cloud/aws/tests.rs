@@ -16,7 +16,9 @@ use crate::cloud::Call;
 use crate::plan::action::CountCause;
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
-use crate::plan::resources::{Capacity, DeploymentProgress, Policy, PolicyMetric, Resources, ServiceLife};
+use crate::plan::resources::{
+    Capacity, DeploymentProgress, Policy, PolicyMetric, Resources, ServiceLife, TaskHealth, Tasks,
+};
 use crate::samples::{connector, orders, orders_spec};
 
 const REGION: &str = "eu-west-1";
@@ -143,6 +145,15 @@ impl World {
         }
     }
 
+    async fn set_count(&self, count: i32, redeploy: bool) {
+        let set = Action::SetDesiredCount {
+            count,
+            cause: CountCause::Wake,
+            redeploy,
+        };
+        self.aws.apply(&subject(), &set, None).await.unwrap();
+    }
+
     fn take_writes(&self) -> Vec<&'static str> {
         let calls = std::mem::take(&mut *self.calls.lock().unwrap());
         let is_write = |call: &&Call| {
@@ -210,6 +221,8 @@ fn rules(count: CountRule) -> Rules {
         token: "token-1".to_owned(),
         tags,
         keep_revisions: 0,
+        keep_definition: None,
+        redeploy: false,
     }
 }
 
@@ -292,18 +305,7 @@ async fn a_new_image_becomes_a_new_revision_and_the_count_is_left_alone() {
     let mut connector = sample();
     world.reach(&wanted(&connector), AWAKE).await;
     let before = world.until(is_completed).await;
-    world
-        .aws
-        .apply(
-            &subject(),
-            &Action::SetDesiredCount {
-                count: 3,
-                cause: CountCause::Wake,
-            },
-            None,
-        )
-        .await
-        .unwrap();
+    world.set_count(3, false).await;
     connector.task.image = "penstock-bridge:2".to_owned();
     connector.labels.insert("team".to_owned(), "payments".to_owned());
     let wanted = wanted(&connector);
@@ -316,6 +318,82 @@ async fn a_new_image_becomes_a_new_revision_and_the_count_is_left_alone() {
     let cleaned = world.reach(&wanted, AWAKE).await;
     assert_eq!(cleaned, ["DeregisterTaskDefinition", "DeleteTaskDefinitions"]);
     assert_eq!(world.observe().await.revisions.len(), 1);
+}
+
+#[tokio::test]
+async fn the_health_of_all_tasks_is_read_and_only_of_the_definition_that_is_asked_about() {
+    let world = World::start().await;
+    world.reach(&wanted(&sample()), AWAKE).await;
+    world.until(is_completed).await;
+    // More than one page holds.
+    world.set_count(120, false).await;
+    let observed = world.until(|seen| seen.counts.running == 120).await;
+    let arn = observed.task_definition_arn.unwrap();
+    let all = TaskHealth {
+        healthy: 120,
+        cause: None,
+    };
+    assert_eq!(world.aws.tasks(&subject(), &arn).await.unwrap(), all);
+    let other = world.aws.tasks(&subject(), &format!("{arn}0")).await.unwrap();
+    assert_eq!(other, TaskHealth::default());
+    assert_eq!(
+        world.observe().await.tasks,
+        Tasks::Unasked,
+        "who only observes asks nobody"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_healthy_is_told_with_its_cause() {
+    let world = World::start().await;
+    let mut connector = sample();
+    connector.task.image = "broken:1".to_owned();
+    world.reach(&wanted(&connector), AWAKE).await;
+    let failed = world
+        .until(|seen| seen.deployment.as_ref().unwrap().progress == DeploymentProgress::Failed)
+        .await;
+    let arn = failed.task_definition_arn.unwrap();
+    let seen = world.aws.tasks(&subject(), &arn).await.unwrap();
+    assert_eq!(seen.healthy, 0);
+    assert!(seen.cause.unwrap().contains("CannotPullContainerError"));
+    let other = world.aws.tasks(&subject(), &format!("{arn}0")).await.unwrap();
+    assert_eq!(other.cause, None, "the failure of another definition is no cause");
+}
+
+#[tokio::test]
+async fn a_count_brings_a_deployment_only_when_it_is_told_to() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    let before = world.until(is_completed).await.deployment.unwrap();
+    world.set_count(2, false).await;
+    assert_eq!(world.observe().await.deployment.unwrap().id, before.id);
+    world.set_count(0, false).await;
+    world.set_count(2, true).await;
+    let after = world.observe().await;
+    let deployment = after.deployment.unwrap();
+    assert_ne!(deployment.id, before.id);
+    assert_eq!(
+        (deployment.progress, deployment.revision),
+        (DeploymentProgress::InProgress, before.revision)
+    );
+    assert_eq!((after.counts.desired, after.resources), (2, wanted));
+}
+
+#[tokio::test]
+async fn health_that_may_not_be_read_is_a_denial_that_names_the_operation() {
+    let (aws, _stop) = answered_by(|| {
+        (
+            axum::http::StatusCode::BAD_REQUEST,
+            r#"{"__type":"AccessDeniedException","message":"not authorized"}"#,
+        )
+    })
+    .await;
+    let denied = aws.tasks(&subject(), "arn").await.unwrap_err();
+    assert!(
+        matches!(&denied, Error::Deny { operation, .. } if operation == "ListTasks"),
+        "{denied}"
+    );
 }
 
 #[tokio::test]

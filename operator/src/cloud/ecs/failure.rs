@@ -1,35 +1,22 @@
 //! Why a task of a service failed, in one line.
 
-use aws_sdk_ecs::types::{Container, DesiredStatus, Service as SdkService, Task, TaskStopCode};
+use aws_sdk_ecs::types::{Container, DesiredStatus, Task, TaskStopCode};
 
 use crate::cloud::Error;
 use crate::cloud::aws::Aws;
-use crate::cloud::budget::Category;
+use crate::cloud::ecs::tasks::page;
 use crate::cloud::error::one_line;
+use crate::plan::resources::Subject;
 
-/// Returns why the newest task that failed did so. ECS shows stopped tasks for about an hour.
-pub(in crate::cloud) async fn newest(aws: &Aws, service: &SdkService) -> Result<Option<String>, Error> {
-    let request = aws
-        .read
-        .ecs
-        .list_tasks()
-        .set_cluster(service.cluster_arn.clone())
-        .set_service_name(service.service_name.clone())
-        .desired_status(DesiredStatus::Stopped)
-        .max_results(100);
-    let listed = aws.call(Category::TaskRead, "ListTasks", request.send()).await?;
-    let arns = listed.task_arns.unwrap_or_default();
-    if arns.is_empty() {
-        return Ok(None);
-    }
-    let request = aws
-        .read
-        .ecs
-        .describe_tasks()
-        .set_cluster(service.cluster_arn.clone())
-        .set_tasks(Some(arns));
-    let answer = aws.call(Category::TaskRead, "DescribeTasks", request.send()).await?;
-    Ok(of_newest(answer.tasks()))
+/// Returns why the newest task that failed did so, of those that `counts`. ECS shows stopped tasks for about an hour.
+pub(in crate::cloud) async fn newest(
+    aws: &Aws,
+    subject: &Subject,
+    counts: impl Fn(&Task) -> bool + Send,
+) -> Result<Option<String>, Error> {
+    let (mut tasks, _) = page(aws, subject, DesiredStatus::Stopped, None).await?;
+    tasks.retain(counts);
+    Ok(of_newest(&tasks))
 }
 
 fn of_newest(tasks: &[Task]) -> Option<String> {

@@ -115,15 +115,21 @@ pub(in crate::cloud) async fn update(
     Ok(receipt(&answer))
 }
 
-/// Sets the count, and nothing else.
-pub(in crate::cloud) async fn set_count(aws: &Aws, subject: &Subject, count: i32) -> Result<Receipt, Error> {
+/// Sets the count, and nothing else; with `redeploy`, ECS deploys what the service runs once more.
+pub(in crate::cloud) async fn set_count(
+    aws: &Aws,
+    subject: &Subject,
+    count: i32,
+    redeploy: bool,
+) -> Result<Receipt, Error> {
     let request = aws
         .write
         .ecs
         .update_service()
         .cluster(&subject.cluster)
         .service(subject.service_name())
-        .desired_count(count);
+        .desired_count(count)
+        .set_force_new_deployment(redeploy.then_some(true));
     Ok(receipt(
         &aws.call(Category::ServiceModify, "UpdateService", request.send())
             .await?,

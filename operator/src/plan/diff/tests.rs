@@ -124,6 +124,8 @@ fn rules(desired: &Resources) -> Rules {
         token: "token".to_owned(),
         tags: BTreeMap::new(),
         keep_revisions: 3,
+        keep_definition: None,
+        redeploy: false,
     }
 }
 

@@ -1,10 +1,21 @@
 //! The conditions of a status: each judged from one outcome, with a reason for programs and a message for people.
 
-use penstock_crds::{Condition, ConditionType, Connector, Phase, Truth};
+use jiff::SignedDuration;
+use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
-use super::{Outcome, deploying, is_gone};
+use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
-use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife};
+use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
+
+/// The reason of a connector that is ready because its tasks work, and not because none is needed.
+const TASKS_RUNNING: &str = "TasksRunning";
+/// The reason of a connector too few of whose tasks pass their health check.
+const NOT_HEALTHY: &str = "NotHealthy";
+
+/// How long ago the first of the minutes began whose samples are counted: five that end up to two minutes ago.
+const SAMPLED: SignedDuration = SignedDuration::from_mins(7);
+/// Fewer minutes with samples prove nothing.
+const FEWEST_SAMPLES: usize = 3;
 
 /// How many faults stand in a condition's message.
 const FAULTS_IN_A_MESSAGE: usize = 3;
@@ -120,31 +131,65 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
             format!("{} of at least {fewest} tasks run", counts.running),
         );
     }
-    let was_ready = outcome.previous.is_some_and(|previous| {
-        previous
-            .conditions
-            .iter()
-            .any(|one| one.r#type == ConditionType::Ready && one.status == Truth::True)
-    });
+    let was_ready = tasks_were_ready(outcome.previous);
     match observed.deployment.as_ref().map(|deployment| deployment.progress) {
-        Some(DeploymentProgress::Completed) => yes("TasksRunning", format!("{} tasks run", counts.running)),
+        Some(DeploymentProgress::Completed) => by_health(observed, fewest, was_ready),
         // Tasks that had proved themselves go on working while others replace them.
         Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => yes(
-            "TasksRunning",
+            TASKS_RUNNING,
             format!("{} tasks run, others are on their way", counts.running),
         ),
-        Some(DeploymentProgress::Failed) if was_ready || rolled_back(outcome) => yes(
-            "TasksRunning",
-            format!("{} tasks of the earlier revision run", counts.running),
-        ),
-        Some(DeploymentProgress::Failed) => no("DeploymentFailed", "the deployment failed"),
-        Some(_) | None => no("Deploying", "tasks have yet to pass their health check"),
+        Some(DeploymentProgress::Failed) => match by_health(observed, fewest, was_ready) {
+            Judgement(Truth::True, reason, _) => yes(
+                reason,
+                format!("{} tasks run, though the last deployment failed", counts.running),
+            ),
+            Judgement(_, NOT_HEALTHY, message) => no("DeploymentFailed", format!("the deployment failed; {message}")),
+            unknown => unknown,
+        },
+        Some(_) | None => {
+            let waiting = "tasks have yet to pass their health check".to_owned();
+            no("Deploying", with_cause(waiting, observed.last_failure.as_deref()))
+        }
     }
 }
 
-/// Whether the service runs an earlier revision than the one that failed.
-fn rolled_back(outcome: Outcome<'_>) -> bool {
-    outcome.plan.is_some_and(|plan| plan.held)
+/// Whether a status says that the connector's tasks work.
+pub fn tasks_were_ready(status: Option<&Status>) -> bool {
+    let conditions = status.into_iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|one| one.r#type == ConditionType::Ready && one.status == Truth::True);
+    ready.any(|one| one.reason == TASKS_RUNNING)
+}
+
+/// Judges tasks that run, and that no deployment watches, by their health check. That a deployment ended well is not
+/// enough: the count may have risen since. Tasks that were ready before stay so while nobody could ask.
+fn by_health(observed: &Observed, fewest: u32, was_ready: bool) -> Judgement {
+    let counts = observed.counts;
+    match &observed.tasks {
+        Tasks::Seen(seen) if i64::from(seen.healthy) < i64::from(fewest) => no(
+            NOT_HEALTHY,
+            with_cause(
+                format!("{} of {} tasks are healthy", seen.healthy, counts.desired),
+                seen.cause.as_deref(),
+            ),
+        ),
+        Tasks::Seen(seen) if seen.healthy < counts.running => yes(
+            TASKS_RUNNING,
+            format!("{} of {} tasks are healthy", seen.healthy, counts.desired),
+        ),
+        Tasks::Unknown { denied, why } if !was_ready => {
+            unknown(if *denied { "AccessDenied" } else { "HealthUnknown" }, why)
+        }
+        Tasks::Unasked if !was_ready => unknown("HealthUnknown", "the health of the tasks was not read"),
+        _ => yes(TASKS_RUNNING, format!("{} tasks run", counts.running)),
+    }
+}
+
+fn with_cause(text: String, cause: Option<&str>) -> String {
+    match cause {
+        Some(cause) => format!("{text}; {cause}"),
+        None => text,
+    }
 }
 
 fn synced(outcome: Outcome<'_>) -> Judgement {
@@ -213,7 +258,7 @@ fn progressing(outcome: Outcome<'_>) -> Judgement {
         Some(observed) if observed.life == ServiceLife::Draining => {
             yes("Draining", "tasks of the old service are stopping")
         }
-        Some(observed) if deploying(observed) => yes("Deploying", deployment_reason(observed)),
+        Some(observed) if observed.is_deploying() => yes("Deploying", deployment_reason(observed)),
         _ if !outcome.taken.is_empty() => yes("Applying", "AWS was changed and will be looked at again"),
         _ => no("Settled", ""),
     }
@@ -249,7 +294,8 @@ fn degraded(outcome: Outcome<'_>) -> Judgement {
 
 /// Whether tasks are missing because they fail, and not because they are on their way.
 fn failing(observed: &Observed) -> bool {
-    observed.counts.running < observed.counts.desired && observed.last_failure.is_some()
+    let is_missing = observed.counts.running < observed.counts.desired && observed.last_failure.is_some();
+    is_missing || matches!(observed.tasks, Tasks::Seen(TaskHealth { cause: Some(_), .. }))
 }
 
 fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
@@ -275,11 +321,13 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
             format!("all {most} tasks run and the load asks for more; raise scaling.max"),
         );
     }
-    if let Some(samples) = mistrusted_samples(observed) {
+    if let Some(samples) = mistrusted_samples(outcome, observed) {
+        let samples: Vec<_> = samples.iter().map(f64::to_string).collect();
         return yes(
             "RunningCountUntrusted",
             format!(
-                "CPUUtilization had {samples} samples a minute for {} running tasks over five minutes; turn Container Insights on for the cluster",
+                "CPUUtilization had {} samples in the last minutes, in each of which {} tasks ran; turn Container Insights on for the cluster",
+                samples.join(", "),
                 observed.counts.running
             ),
         );
@@ -288,9 +336,15 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
 }
 
 /// The free count of running tasks is a number of samples; when it strays from what ECS counts, policies would divide by
-/// the wrong number.
-fn mistrusted_samples(observed: &Observed) -> Option<f64> {
-    let samples = observed.sample_count?;
-    let steady = observed.counts.running == observed.counts.desired && !deploying(observed);
-    (steady && (samples - f64::from(observed.counts.running)).abs() >= 0.5).then_some(samples)
+/// the wrong number. Both sides have to be about the same minutes: the count was the same in all of them as far as was
+/// seen, and no minute has that number of samples.
+fn mistrusted_samples<'a>(outcome: Outcome<'_>, observed: &'a Observed) -> Option<&'a [f64]> {
+    let samples = &observed.sample_counts;
+    let running = f64::from(observed.counts.running);
+    let since = task_counts(outcome, observed).running_since?;
+    let steady = observed.counts.running == observed.counts.desired
+        && !observed.is_deploying()
+        && outcome.now.duration_since(since) >= SAMPLED;
+    let strays = samples.len() >= FEWEST_SAMPLES && samples.iter().all(|count| (count - running).abs() >= 0.5);
+    (steady && strays).then_some(samples)
 }

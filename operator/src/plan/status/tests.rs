@@ -1,0 +1,84 @@
+//! What a status says, from outcomes at named times.
+
+use penstock_crds::Phase;
+
+use super::*;
+use crate::cloud::fake::nothing;
+use crate::plan::accept::accept;
+use crate::plan::desired::desired;
+use crate::plan::resources::{Counts, Deployment, DeploymentProgress};
+use crate::samples::{connector, orders, orders_spec, wanted};
+
+/// Tasks of a cluster without Container Insights, whose CPUUtilization had so many samples in each minute.
+fn sampled(running: i32, samples: &[f64]) -> Observed {
+    let state = judged().state;
+    let around = Surroundings::default();
+    Observed {
+        resources: desired(&connector(&orders_spec()), Phase::Awake, &state, None, &around),
+        life: ServiceLife::Active,
+        counts: Counts {
+            desired: running,
+            running,
+            pending: 0,
+        },
+        deployment: Some(Deployment {
+            id: "1".to_owned(),
+            progress: DeploymentProgress::Completed,
+            reason: None,
+            revision: None,
+        }),
+        sample_counts: samples.to_vec(),
+        ..nothing()
+    }
+}
+
+fn judged() -> Judged {
+    accept(&orders(), &wanted(orders_spec(), 7, "topic/0/7"), None).expect("a document was written")
+}
+
+/// The status so many seconds after the beginning.
+fn at(seconds: i64, observed: &Observed, previous: Option<&Status>) -> Status {
+    status(Outcome {
+        name: &orders(),
+        judged: &judged(),
+        plan: None,
+        observed: Some(observed),
+        queue: None,
+        taken: &[],
+        failure: None,
+        previous,
+        now: Timestamp::from_second(seconds).expect("in range"),
+    })
+}
+
+fn is_mistrusted(status: &Status) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|one| one.reason == "RunningCountUntrusted")
+}
+
+#[test]
+fn the_free_count_is_mistrusted_once_no_minute_has_the_count_that_was_steady_all_the_while() {
+    let strays = sampled(3, &[9.0; 5]);
+    let first = at(0, &strays, None);
+    assert!(!is_mistrusted(&first), "nobody knows yet what ran in those minutes");
+    let second = at(300, &strays, Some(&first));
+    assert!(!is_mistrusted(&second), "some of them are of before");
+    let third = at(420, &strays, Some(&second));
+    assert!(is_mistrusted(&third));
+    assert!(is_mistrusted(&at(421, &strays, Some(&third))), "and stays so");
+    let right_once = sampled(3, &[9.0, 9.0, 3.0]);
+    assert!(!is_mistrusted(&at(421, &right_once, Some(&third))));
+    let too_few = sampled(3, &[9.0; 2]);
+    assert!(!is_mistrusted(&at(421, &too_few, Some(&third))));
+}
+
+#[test]
+fn samples_of_before_a_change_of_the_count_are_not_held_against_it() {
+    let before = at(420, &sampled(3, &[3.0; 5]), Some(&at(0, &sampled(3, &[3.0; 5]), None)));
+    assert!(!is_mistrusted(&before));
+    let after = at(500, &sampled(4, &[3.0; 5]), Some(&before));
+    assert!(!is_mistrusted(&after), "the samples are of three tasks, and three ran");
+    let later = at(900, &sampled(4, &[3.0, 3.0, 4.0]), Some(&after));
+    assert!(!is_mistrusted(&later));
+    assert_eq!(later.tasks.running_since, Timestamp::from_second(500).ok());
+}
