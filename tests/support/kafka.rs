@@ -25,7 +25,8 @@ pub const SCRAM_USER: &str = "alice";
 /// With which password.
 pub const SCRAM_PASSWORD: &str = "alice-of-the-suites";
 
-const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
+/// The id of the cluster that every broker of the suites is.
+pub const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
