@@ -11,6 +11,7 @@ use crate::plan::action::{Action, CountCause};
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
 use crate::plan::difference::differences;
+use crate::plan::owner::Owner;
 use crate::plan::phase;
 use crate::plan::resources::{DeploymentProgress, Observed, QueueDepth, Resources, Revision, ServiceLife};
 
@@ -29,8 +30,8 @@ pub struct Seen<'a> {
     pub queue: Option<QueueDepth>,
     /// What the user asked.
     pub target: Option<&'a TargetStateSpec>,
-    /// The operator's name.
-    pub operator: &'a str,
+    /// The operator.
+    pub owner: &'a Owner,
     /// The time of the pass.
     pub now: Timestamp,
     /// A token that nobody has used.
@@ -79,7 +80,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         now: seen.now,
     };
     (state.phase, state.idle_since) = phase::next(inputs);
-    let around = Surroundings::of(seen.operator, seen.observed);
+    let around = Surroundings::of(seen.owner, seen.observed);
     let mut desired = desired(connector, state.phase, &state, seen.target, &around);
     let held = remember_rollback(&mut state, &mut desired, seen);
     remember_requests(&mut state, seen.target);
@@ -92,6 +93,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
     let own = without_foreign_tags(seen.observed, &desired);
     let actions = diff(&desired, &own, &rules);
     remember_create(&mut state, &actions, &rules.token, seen);
+    state.owner = has_made(&actions, seen.observed).then(|| seen.owner.tag());
     let differences = differences(&desired, &own);
     Plan {
         state,
@@ -100,6 +102,12 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         differences,
         held,
     }
+}
+
+/// Whether something in AWS is ours, or is about to be.
+fn has_made(actions: &[Action], observed: &Observed) -> bool {
+    let seen = observed.resources != Resources::default() || !observed.revisions.is_empty();
+    seen || observed.life == ServiceLife::Draining || !actions.is_empty()
 }
 
 /// Tags that others put on our service, as tools that tag a whole account do, are theirs: neither drift nor removed.
