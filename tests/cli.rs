@@ -13,7 +13,7 @@ use penstock_kafka::{Patience, Security, Settings};
 use penstock_operator::topics::{TopicSettings, ensure};
 use penstock_tests::aws::Endpoint;
 use penstock_tests::binaries::{bin, ours};
-use penstock_tests::kafka::Broker;
+use penstock_tests::kafka::{Broker, CLUSTER_ID};
 use penstock_tests::localcloud::{ACCOUNT, LocalCloud};
 use penstock_tests::ports::free_port;
 use penstock_tests::records::Record;
@@ -65,6 +65,11 @@ impl Scene {
     fn in_aws(mut self, endpoint: &Endpoint) -> Self {
         self.environment = endpoint.environment();
         self
+    }
+
+    /// Returns the tag of what an operator of these topics makes.
+    fn owner(&self) -> String {
+        format!("penstock@{CLUSTER_ID}/{}", self.topics.prefix)
     }
 
     async fn run(&self, arguments: &[&str]) -> Result<Ended, Error> {
@@ -433,7 +438,7 @@ async fn a_plan_that_cannot_see_aws_is_an_error_and_no_promise() -> Result<(), E
 }
 
 /// Makes a service as an operator would have made it that lost its topics, and one of somebody else's beside it.
-async fn leave_behind(aws: &Endpoint) {
+async fn leave_behind(aws: &Endpoint, owner: &str) {
     let container = ContainerDefinition::builder()
         .name("bridge")
         .image("penstock-bridge")
@@ -459,7 +464,7 @@ async fn leave_behind(aws: &Endpoint) {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let tags = connector.map(|name| {
             vec![
-                tag("penstock:operator", "penstock"),
+                tag("penstock:operator", owner),
                 tag("penstock:connector", name),
                 tag("penstock:uid", "gone/0/1"),
             ]
@@ -492,8 +497,8 @@ async fn life(aws: &Endpoint, service: &str) -> String {
 async fn an_orphan_is_listed_and_goes_only_when_that_is_confirmed() -> Result<(), Error> {
     let cloud = cloud().await?;
     let aws = cloud.endpoint();
-    leave_behind(aws).await;
     let scene = Scene::set().await?.in_aws(aws);
+    leave_behind(aws, &scene.owner()).await;
     let unknown = scene.run(&["prune"]).await?;
     assert_eq!(unknown.code, Some(1));
     assert!(unknown.talk.contains("give --cluster"), "{}", unknown.talk);
@@ -520,6 +525,55 @@ async fn an_orphan_is_listed_and_goes_only_when_that_is_confirmed() -> Result<()
     .await?;
     assert_eq!(life(aws, "other").await, "ACTIVE");
     assert_eq!(scene.run(&["prune", "--cluster", "connectors"]).await?.code, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_another_installation_left_goes_only_by_its_full_name() -> Result<(), Error> {
+    let cloud = cloud().await?;
+    let aws = cloud.endpoint();
+    leave_behind(aws, "penstock@elsewhere/penstock").await;
+    let scene = Scene::set().await?.in_aws(aws);
+    let ours = scene.run(&["prune", "--cluster", "connectors"]).await?;
+    assert_eq!((ours.code, ours.out.as_str()), (Some(0), ""), "{ours:?}");
+    let theirs = ["--cluster", "connectors", "--installation", "elsewhere/penstock"];
+    let listed = scene.run(&[&["prune"], theirs.as_slice()].concat()).await?;
+    assert_eq!(listed.code, Some(2), "{listed:?}");
+    assert!(listed.out.contains("connector/lost"), "{}", listed.out);
+    let all = scene
+        .run(&[&["prune", "--confirm"], theirs.as_slice()].concat())
+        .await?;
+    assert_eq!(all.code, Some(1), "{all:?}");
+    assert!(
+        all.talk.contains("those of `penstock@elsewhere/penstock`") && all.talk.contains("name the connectors"),
+        "{}",
+        all.talk
+    );
+    assert_eq!(life(aws, "penstock-lost").await, "ACTIVE");
+    let named = scene
+        .run(&[&["prune", "lost", "--confirm"], theirs.as_slice()].concat())
+        .await?;
+    assert_eq!(named.code, Some(0), "{named:?}");
+    assert_ne!(life(aws, "penstock-lost").await, "ACTIVE");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flag_that_no_name_or_tag_takes_is_refused_with_what_to_do() -> Result<(), Error> {
+    let scene = Scene::set().await?;
+    for (flag, value, remedy) in [
+        ("--operator-name", "Penstock", "use 1 to 32 lower-case letters"),
+        ("--installation", "a b", "use 1 to 223 letters"),
+        ("--topic-prefix", "a/b", "use 1 to 242 letters"),
+    ] {
+        let ended = scene.run(&["prune", "--cluster", "connectors", flag, value]).await?;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(
+            ended.talk.contains(&format!("{flag} cannot be used")) && ended.talk.contains(remedy),
+            "{}",
+            ended.talk
+        );
+    }
     Ok(())
 }
 
@@ -550,6 +604,14 @@ async fn with_a_real_operator_a_connector_comes_is_seen_to_drift_and_goes() -> R
             .contains("connector/orders (generation 1): paused\n  nothing differs"),
         "{}",
         settled.out
+    );
+
+    let another = scene.run(&["plan", "orders", "--operator-name", "another"]).await?;
+    assert_eq!((another.code, another.out.as_str()), (Some(1), ""), "{another:?}");
+    assert!(
+        another.talk.contains(&scene.owner()) && another.talk.contains("go on as the one that made it"),
+        "{}",
+        another.talk
     );
 
     let register = aws.scaling().register_scalable_target().max_capacity(3);

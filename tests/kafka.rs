@@ -10,7 +10,7 @@ use penstock_kafka::{
     Admin, CommitError, Event, Follower, LossReason, NewTopic, OutgoingRecord, Patience, Producer, ReadError,
     ScramMechanism, Secret, Security, Settings, TransactionalProducer, read_to_end,
 };
-use penstock_tests::kafka::{Broker, SCRAM_PASSWORD, SCRAM_USER};
+use penstock_tests::kafka::{Broker, CLUSTER_ID, SCRAM_PASSWORD, SCRAM_USER};
 use penstock_tests::{Error, unique, wait_until};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -132,6 +132,27 @@ async fn a_topic_is_made_and_described_with_its_id_and_settings() {
         .await
         .expect("the topic has an end");
     assert_eq!((id, records), (found.id, Vec::new()));
+}
+
+#[tokio::test]
+async fn the_cluster_tells_its_id_to_whoever_it_lets_in_and_silence_is_no_answer() {
+    let broker = Broker::shared().await;
+    for settings in [settings(broker), scram(broker, SCRAM_PASSWORD)] {
+        let admin = Admin::connect(&settings).await.expect("a client is made");
+        let told = admin.cluster_id().await.expect("the broker answers");
+        assert_eq!(told.as_deref(), Some(CLUSTER_ID));
+    }
+    // Nobody listens on port 1.
+    let nobody = Settings {
+        bootstrap_servers: vec!["127.0.0.1:1".to_owned()],
+        ..settings(broker)
+    };
+    let admin = Admin::connect(&nobody).await.expect("a client is made");
+    let error = admin.cluster_id().await.expect_err("nobody is there");
+    assert!(
+        error.is_transient() && error.to_string().contains("127.0.0.1:1"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

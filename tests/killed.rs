@@ -17,6 +17,7 @@ use penstock_operator::memory::{Change, Memory, Remembered, StateChange, StatusC
 use penstock_operator::observe::Observer;
 use penstock_operator::plan::accept::{Latest, Wanted, Written};
 use penstock_operator::plan::action::Action;
+use penstock_operator::plan::owner::{DEFAULT_NAME, Owner};
 use penstock_operator::plan::resources::{Observed, QueueDepth, ServiceLife, Subject, TaskHealth};
 use penstock_operator::plan::status::Next;
 use penstock_operator::reconcile::{Context, reconcile};
@@ -149,6 +150,14 @@ impl Topics {
     }
 }
 
+/// Whose the connectors are, whichever process keeps them.
+fn owner() -> Owner {
+    Owner {
+        name: DEFAULT_NAME.parse().expect("a sound name"),
+        installation: "topic/penstock".parse().expect("it fits into a tag"),
+    }
+}
+
 /// One connector, and what outlives its operators.
 struct World {
     endpoint: Endpoint,
@@ -179,8 +188,9 @@ impl World {
     /// Starts an operator that knows what the topics hold, and dies at the cut.
     fn operator(&self, cut: Option<Cut>) -> Result<Context<Mortal, Topics>, Failure> {
         let settings = AwsSettings {
-            operator: "penstock".to_owned(),
-            ..AwsSettings::default()
+            region: None,
+            owner: owner(),
+            observer: None,
         };
         let aws = Aws::over(self.endpoint.config(), settings)?;
         let cloud = Arc::new(Mortal {
@@ -194,7 +204,7 @@ impl World {
             cloud,
             journal: self.topics.clone(),
             memory: Memory::new([(self.name.clone(), self.topics.read_back())].into()),
-            operator: "penstock".to_owned(),
+            owner: owner(),
             metrics: Metrics::default(),
             now: jiff::Timestamp::now,
         })
@@ -349,6 +359,7 @@ impl World {
     async fn end(&self) -> Result<End, Failure> {
         let operator = self.operator(None)?;
         let subject = Subject {
+            operator: owner().name,
             name: self.name.clone(),
             uid: "topic/0/7".to_owned(),
             cluster: CLUSTER.to_owned(),
@@ -374,7 +385,7 @@ impl World {
                 .lines()
                 .map(str::to_owned)
                 .collect(),
-            foreign: seen.foreign.into_iter().collect(),
+            foreign: seen.foreign.into_keys().collect(),
             life: seen.life,
             desired: seen.counts.desired,
             revisions: seen.revisions.into_iter().map(|one| unnamed(one.arn)).collect(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use penstock_crds::{DocumentKey, NameError};
 use penstock_kafka::{AdminError, ArgsError, LossReason, ReadError, SendError, chain};
+use penstock_operator::plan::owner::OwnerError;
+use penstock_operator::topics::PrefixError;
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,21 @@ pub(crate) enum Failure {
     FindDocuments(String),
     #[error("the flags do not say how to reach Kafka")]
     ReadFlags(#[source] ArgsError),
+    #[error("--topic-prefix cannot be used")]
+    RefusePrefix(#[source] PrefixError),
+    #[error("{flag} cannot be used")]
+    RefuseOwner { flag: &'static str, source: OwnerError },
+    #[error("could not ask Kafka for its cluster's id; check --bootstrap-servers and the brokers' health")]
+    AskCluster(#[source] Box<AdminError>),
+    #[error("could not tell which installation keeps these topics")]
+    TellInstallation(#[source] OwnerError),
+    #[error("another operator keeps these topics")]
+    KeepOthers(#[source] OwnerError),
+    #[error(
+        "nothing says that these topics are those of `{owner}`, whose documents may stand elsewhere: name the connectors \
+         that are to go"
+    )]
+    RefusePrune { owner: String },
     #[error("`{text}` cannot be a name")]
     ReadName { text: String, source: NameError },
     #[error("could not ask Kafka for the topic `{topic}`; check --bootstrap-servers and the brokers' health")]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use penstock_crds::{Document, DocumentKey, Name, State, Status};
 use penstock_kafka::{Admin, Event, Follower, KafkaArgs, OutgoingRecord, Producer, Record, Settings};
-use penstock_operator::topics::{DEFAULT_PREFIX, TopicSettings};
+use penstock_operator::plan::owner::Installation;
+use penstock_operator::topics::{DEFAULT_PREFIX, TopicSettings, check_prefix};
 use penstock_operator::watch::ACTOR_HEADER;
 
 use crate::failure::Failure;
@@ -57,7 +58,7 @@ impl ServerArgs {
         Ok(Server {
             settings: self.kafka.settings(CLIENT_ID).map_err(Failure::ReadFlags)?,
             topics: TopicSettings {
-                prefix: self.topic_prefix.clone(),
+                prefix: check_prefix(self.topic_prefix.clone()).map_err(Failure::RefusePrefix)?,
                 ..TopicSettings::default()
             },
         })
@@ -89,6 +90,17 @@ impl Server {
     /// Returns the spec topic's name.
     pub(crate) fn specs_topic(&self) -> String {
         self.topics.specs()
+    }
+
+    /// Returns the installation that keeps these topics, unless its operator was told another.
+    pub(crate) async fn installation(&self) -> Result<Installation, Failure> {
+        let unasked = |source| Failure::AskCluster(Box::new(source));
+        let asking = async { Admin::connect(&self.settings).await?.cluster_id().await };
+        let cluster_id = patiently("asking for the cluster's id", asking)
+            .await
+            .map_err(unasked)?;
+        let told = Installation::of_topics(cluster_id.as_deref(), &self.topics.prefix);
+        told.map_err(Failure::TellInstallation)
     }
 
     /// Reads the spec topic to its end.

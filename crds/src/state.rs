@@ -15,6 +15,9 @@ pub struct State {
     pub uid: String,
     /// The offset of the latest connector record that was judged.
     pub generation: i64,
+    /// The ownership tag of what was made in AWS; missing while there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// The offset of the profile record that the accepted document was merged with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_generation: Option<i64>,

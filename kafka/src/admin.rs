@@ -137,6 +137,20 @@ impl Admin {
         Ok(self.describe_topic(topic).await?.is_some())
     }
 
+    /// Returns the id of the cluster, or `None` if its brokers tell none. It needs no ACL.
+    pub async fn cluster_id(&self) -> Result<Option<String>, AdminError> {
+        self.prime().await?;
+        let client = Arc::clone(&self.client);
+        let ask = move || match client.inner().fetch_cluster_id(REQUEST_TIMEOUT) {
+            Some(id) => Ok(Some(id)),
+            // Brokers that tell no id and brokers that do not answer look the same, but for what the client complained of.
+            None => native::complaint(client.inner()).map_or(Ok(None), |why| Err(AdminError::Reach(why))),
+        };
+        tokio::task::spawn_blocking(ask)
+            .await
+            .map_err(|_| AdminError::Abandoned)?
+    }
+
     /// Makes the topic; returns false if somebody else made it first.
     pub async fn create(&self, topic: &NewTopic) -> Result<bool, AdminError> {
         self.prime().await?;

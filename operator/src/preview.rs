@@ -10,7 +10,9 @@ use crate::cloud::Cloud;
 use crate::observe::Observer;
 use crate::plan::accept::{Judged, Wanted, accept};
 use crate::plan::decide::{Plan, Seen, decide};
+use crate::plan::owner::Owner;
 use crate::plan::resources::{Observed, QueueDepth};
+use crate::plan::status::name_taken;
 use crate::reconcile::{Error, look, record, subject};
 
 /// Connectors looked at at once; their reads share batches.
@@ -40,19 +42,21 @@ pub struct Preview {
     pub calls: Vec<ActionStatus>,
     /// The queue, if it was read.
     pub queue: Option<QueueDepth>,
+    /// What the connector needs and somebody else has, in words.
+    pub taken: Option<String>,
 }
 
 /// Previews the next pass of each connector, in their order; nothing for one that no pass would know of.
 pub async fn previews<C: Cloud>(
     cloud: Arc<C>,
-    operator: &str,
+    owner: &Owner,
     asked: Vec<Asked>,
     now: Timestamp,
 ) -> Vec<(Name, Result<Option<Preview>, Error>)> {
     let observer = Observer::start(Arc::clone(&cloud));
     let (cloud, observer) = (&cloud, &observer);
     let previews = futures::stream::iter(asked).map(|asked| async move {
-        let preview = preview(&**cloud, observer, operator, &asked, now).await;
+        let preview = preview(&**cloud, observer, owner, &asked, now).await;
         (asked.name, preview)
     });
     previews.buffered(AT_ONCE).collect().await
@@ -61,14 +65,14 @@ pub async fn previews<C: Cloud>(
 async fn preview<C: Cloud>(
     cloud: &C,
     observer: &Observer,
-    operator: &str,
+    owner: &Owner,
     asked: &Asked,
     now: Timestamp,
 ) -> Result<Option<Preview>, Error> {
     let Some(judged) = accept(&asked.name, &asked.wanted, asked.last.as_ref()) else {
         return Ok(None);
     };
-    let subject = subject(&asked.name, &judged);
+    let subject = subject(&owner.name, &asked.name, &judged);
     let (observed, queue) = match &subject {
         Some(subject) => look(cloud, observer, subject.clone(), &judged, None).await?,
         None => (Observed::default(), None),
@@ -77,7 +81,7 @@ async fn preview<C: Cloud>(
         observed: &observed,
         queue,
         target: asked.wanted.target.as_ref(),
-        operator,
+        owner,
         now,
         fresh_token: NO_TOKEN,
     };
@@ -93,6 +97,7 @@ async fn preview<C: Cloud>(
         plan,
         calls,
         queue,
+        taken: (!observed.foreign.is_empty()).then(|| name_taken(owner, &asked.name, &observed)),
     }))
 }
 
@@ -101,7 +106,7 @@ mod tests {
     use super::*;
     use crate::cloud::fake::Fake;
     use crate::plan::accept::Verdict;
-    use crate::samples::{orders, orders_spec, wanted};
+    use crate::samples::{orders, orders_spec, owner, wanted};
 
     #[tokio::test]
     async fn a_new_connector_is_previewed_with_every_call_and_none_is_made() {
@@ -111,7 +116,7 @@ mod tests {
             wanted: wanted(orders_spec(), 1, "topic/0/1"),
             last: None,
         };
-        let mut made = previews(Arc::clone(&cloud), "penstock", vec![asked], Timestamp::UNIX_EPOCH).await;
+        let mut made = previews(Arc::clone(&cloud), &owner(), vec![asked], Timestamp::UNIX_EPOCH).await;
         let preview = made.remove(0).1.expect("AWS answers").expect("it is wanted");
         assert!(matches!(preview.judged.verdict, Verdict::Keep(..)));
         assert_eq!(preview.calls[0].operation, "RegisterTaskDefinition");
@@ -126,13 +131,7 @@ mod tests {
             wanted: Wanted::default(),
             last: None,
         };
-        let made = previews(
-            Arc::new(Fake::default()),
-            "penstock",
-            vec![asked],
-            Timestamp::UNIX_EPOCH,
-        )
-        .await;
+        let made = previews(Arc::new(Fake::default()), &owner(), vec![asked], Timestamp::UNIX_EPOCH).await;
         assert!(matches!(made[0].1, Ok(None)));
     }
 }

@@ -13,6 +13,7 @@ use crate::observe::Observer;
 use crate::plan::accept::{Judged, Verdict, fresh_state};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide, is_gone};
+use crate::plan::owner::Owner;
 use crate::plan::resources::{Observed, Subject};
 use crate::reconcile::{Error, record};
 
@@ -55,7 +56,7 @@ pub fn orphans(
 }
 
 /// Looks at an orphan and decides on the next pass of its removal.
-pub async fn look(observer: &Observer, operator: &str, subject: Subject, now: Timestamp) -> Result<Removal, Error> {
+pub async fn look(observer: &Observer, owner: &Owner, subject: Subject, now: Timestamp) -> Result<Removal, Error> {
     let observed = observer.observe(subject.clone()).await.map_err(Error::Observe)?;
     let judged = Judged {
         verdict: Verdict::Remove,
@@ -67,7 +68,7 @@ pub async fn look(observer: &Observer, operator: &str, subject: Subject, now: Ti
         observed: &observed,
         queue: None,
         target: None,
-        operator,
+        owner,
         now,
         fresh_token: "",
     };
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use crate::cloud::fake::Fake;
     use crate::preview::{Asked, previews};
-    use crate::samples::{orders, orders_spec, wanted};
+    use crate::samples::{orders, orders_spec, owner, subject, wanted};
 
     /// How many passes a removal may need.
     const PASSES: usize = 20;
@@ -113,13 +114,9 @@ mod tests {
             wanted: wanted(orders_spec(), 1, "topic/0/1"),
             last: None,
         };
-        let mut made = previews(Arc::clone(&cloud), "penstock", vec![asked], Timestamp::UNIX_EPOCH).await;
+        let mut made = previews(Arc::clone(&cloud), &owner(), vec![asked], Timestamp::UNIX_EPOCH).await;
         let preview = made.remove(0).1.expect("AWS answers").expect("it is wanted");
-        let subject = Subject {
-            name: orders(),
-            uid: "topic/0/1".to_owned(),
-            cluster: "data".to_owned(),
-        };
+        let subject = subject(orders());
         let mut registered = None;
         for action in &preview.plan.actions {
             let receipt = cloud
@@ -138,7 +135,7 @@ mod tests {
         assert!(!crate::cloud::fake::is_empty(&cloud.observed(&orders()).resources));
         let observer = Observer::start(Arc::clone(&cloud));
         for _ in 0..PASSES {
-            let removal = look(&observer, "penstock", subject.clone(), Timestamp::UNIX_EPOCH).await;
+            let removal = look(&observer, &owner(), subject.clone(), Timestamp::UNIX_EPOCH).await;
             let removal = removal.expect("AWS answers");
             if removal.is_done() {
                 assert!(crate::cloud::fake::is_empty(&cloud.observed(&orders()).resources));
@@ -152,11 +149,7 @@ mod tests {
 
     #[test]
     fn what_has_a_document_or_a_state_is_no_orphan() {
-        let subject = |name: &str| Subject {
-            name: name.parse().expect("a name"),
-            uid: String::new(),
-            cluster: "data".to_owned(),
-        };
+        let subject = |name: &str| subject(name.parse().expect("a name"));
         let documents = BTreeSet::from(["written".parse().expect("a name")]);
         let state = fresh_state(String::new(), 1);
         let remembered = Remembered {

@@ -281,6 +281,7 @@ mod tests {
 
     fn topics() -> Topics {
         Topics {
+            cluster_id: None,
             specs: "penstock.specs".to_owned(),
             specs_id: "id".to_owned(),
             state: "penstock.state".to_owned(),

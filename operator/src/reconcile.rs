@@ -13,6 +13,7 @@ use crate::observe::Observer;
 use crate::plan::accept::{Judged, Verdict, Wanted, accept};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
+use crate::plan::owner::{OperatorName, Owner};
 use crate::plan::proof::asks_for_tasks;
 use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
 use crate::plan::status::{Failure, Next, Outcome, is_gone, is_news, next, status};
@@ -29,8 +30,8 @@ pub struct Context<C, J> {
     pub journal: J,
     /// The last state and status.
     pub memory: Memory,
-    /// The operator's name.
-    pub operator: String,
+    /// The operator.
+    pub owner: Owner,
     /// What the operator counts.
     pub metrics: Metrics,
     /// The clock.
@@ -137,7 +138,7 @@ struct Made {
 impl Pass<'_> {
     async fn make<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>) -> Result<Made, (Made, Error)> {
         let mut made = Made::default();
-        let seen = match subject(self.name, self.judged) {
+        let seen = match subject(&ctx.owner.name, self.name, self.judged) {
             Some(subject) => {
                 let previous = self.remembered.status.as_ref();
                 look(&*ctx.cloud, &ctx.observer, subject, self.judged, previous).await
@@ -150,7 +151,7 @@ impl Pass<'_> {
             observed: &observed,
             queue,
             target: self.wanted.target.as_ref(),
-            operator: &ctx.operator,
+            owner: &ctx.owner,
             now: (ctx.now)(),
             fresh_token: &fresh_token,
         };
@@ -171,7 +172,7 @@ impl Pass<'_> {
     }
 
     async fn apply<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
-        let Some(subject) = subject(self.name, self.judged) else {
+        let Some(subject) = subject(&ctx.owner.name, self.name, self.judged) else {
             return Ok(());
         };
         self.remember_create(ctx, plan).await?;
@@ -234,6 +235,7 @@ impl Pass<'_> {
 
     async fn finish<C: Cloud, J: Journal>(self, ctx: &Context<C, J>, made: Made) -> Next {
         let outcome = Outcome {
+            owner: &ctx.owner,
             name: self.name,
             judged: self.judged,
             plan: made.plan.as_ref(),
@@ -266,12 +268,13 @@ impl Pass<'_> {
 }
 
 /// Returns where to look; nothing for what was never accepted, or has no document to say what it should be.
-pub(crate) fn subject(name: &Name, judged: &Judged) -> Option<Subject> {
+pub(crate) fn subject(operator: &OperatorName, name: &Name, judged: &Judged) -> Option<Subject> {
     if matches!(judged.verdict, Verdict::Refuse | Verdict::Orphan) {
         return None;
     }
     let cluster = judged.state.accepted.as_ref()?.spec.service.as_ref()?.cluster.clone()?;
     Some(Subject {
+        operator: operator.clone(),
         name: name.clone(),
         uid: judged.state.uid.clone(),
         cluster,

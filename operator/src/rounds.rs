@@ -85,6 +85,7 @@ async fn publish_backlog<C: Cloud, J: Journal>(
 ) {
     let cluster = connector.service.cluster.clone();
     let subject = Subject {
+        operator: ctx.owner.name.clone(),
         name: name.clone(),
         uid: state.uid.clone(),
         cluster,

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::memory::Memory;
 use crate::observe::Observer;
 use crate::plan::desired::Surroundings;
+use crate::plan::owner::{Owner, OwnerError};
 use crate::plan::status::Next;
 use crate::publish::{PublishError, Publisher};
 use crate::queue::Queue;
@@ -47,6 +48,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Nobody would know whose what it makes is.
+    #[error("could not tell what is to be this operator's own")]
+    Own(#[source] OwnerError),
+    /// They are another operator's.
+    #[error("could not take over what the topics remember")]
+    Succeed(#[source] OwnerError),
     /// AWS cannot be used.
     #[error("could not prepare the AWS clients")]
     PrepareAws(#[source] cloud::Error),
@@ -99,14 +106,19 @@ struct Operator {
 }
 
 async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<Operator, Error> {
-    let aws = aws(config, &metrics).await?;
     let patience = Patience::lasting(START_PATIENCE);
     let topics = topics::ensure(&config.kafka, &config.topics, patience)
         .await
         .map_err(Error::UseTopics)?;
+    let owner = config.owner(topics.cluster_id.as_deref()).map_err(Error::Own)?;
+    let aws = aws(config, owner.clone(), &metrics).await?;
     let transactional_id = format!("{}.operator.{}", config.topics.prefix, config.name);
     let publisher = Publisher::start(&config.kafka, &topics, &transactional_id, patience).await;
     let (publisher, remembered) = publisher.map_err(Error::TakeOver)?;
+    let states = remembered
+        .iter()
+        .filter_map(|(name, remembered)| Some((name, remembered.state.as_ref()?)));
+    owner.check_predecessor(states).map_err(Error::Succeed)?;
     let queue = Arc::new(Queue::new(config.resync));
     let requests = Arc::clone(&queue);
     let specs = watch::watch(&config.kafka, &topics.specs, &topics.specs_id, move |name| {
@@ -120,7 +132,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
         queue.request(name);
     }
     let around = Surroundings {
-        operator: config.name.clone(),
+        owner: owner.clone(),
         account: aws.account().await.map_err(Error::PrepareAws)?.to_owned(),
         region: aws.region().to_owned(),
         container_insights: false,
@@ -131,14 +143,14 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
         cloud,
         journal: publisher.clone(),
         memory: Memory::new(remembered),
-        operator: config.name.clone(),
+        owner,
         metrics,
         now: Timestamp::now,
     });
     tracing::info!(
         account = around.account,
         region = around.region,
-        operator = config.name,
+        owner = around.owner.tag(),
         "Caught up; making passes"
     );
     Ok(Operator {
@@ -151,11 +163,11 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     })
 }
 
-async fn aws(config: &Config, metrics: &Metrics) -> Result<Aws, Error> {
+async fn aws(config: &Config, owner: Owner, metrics: &Metrics) -> Result<Aws, Error> {
     let counted = metrics.clone();
     let settings = AwsSettings {
         region: config.region.clone(),
-        operator: config.name.clone(),
+        owner,
         observer: Some(Arc::new(move |call| {
             counted.called(call.service, call.operation, call.code)
         })),

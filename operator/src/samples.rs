@@ -6,6 +6,26 @@ use penstock_crds::{Connector, ConnectorSpec, Envelope, Kind, Metadata, Name, Pr
 use serde_json::json;
 
 use crate::plan::accept::{Latest, Wanted, Written};
+use crate::plan::owner::{DEFAULT_NAME, Owner};
+use crate::plan::resources::Subject;
+
+/// The operator of the tests.
+pub(crate) fn owner() -> Owner {
+    Owner {
+        name: DEFAULT_NAME.parse().expect("a sound name"),
+        installation: "MkU3OEVBNTcwNTJENDM2Qg/penstock".parse().expect("it fits into a tag"),
+    }
+}
+
+/// Where a connector of that operator is.
+pub(crate) fn subject(name: Name) -> Subject {
+    Subject {
+        operator: owner().name,
+        name,
+        uid: "topic/0/1".to_owned(),
+        cluster: "data".to_owned(),
+    }
+}
 
 /// The connector of the tests.
 pub(crate) fn orders() -> Name {

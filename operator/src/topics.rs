@@ -25,6 +25,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a topic that was just made may stay unseen.
 const APPEARING: Patience = Patience::lasting(Duration::from_secs(30));
 
+/// The most characters of a topic's name in Kafka.
+const NAME_CHARACTERS: usize = 249;
+/// The most characters of the prefix: the longest of the three names has this much behind it.
+const PREFIX_CHARACTERS: usize = NAME_CHARACTERS - ".status".len();
+
 /// What to name the topics, and how to make the missing ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSettings {
@@ -39,6 +44,8 @@ pub struct TopicSettings {
 /// The topics, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
+    /// The id of the Kafka cluster, if its brokers tell one.
+    pub cluster_id: Option<String>,
     /// What is wanted.
     pub specs: String,
     /// The id of the spec topic; with another id its offsets mean something else.
@@ -47,6 +54,25 @@ pub struct Topics {
     pub state: String,
     /// The audit.
     pub status: String,
+}
+
+/// Why a text cannot be what the names of the topics begin with.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{}` cannot be a prefix: the three topics' names begin with it, and Kafka restricts a topic's name; use 1 to \
+     {PREFIX_CHARACTERS} letters, digits and . _ -",
+    .0.escape_debug()
+)]
+pub struct PrefixError(String);
+
+/// Returns the prefix, if Kafka takes the topics' names with it.
+pub fn check_prefix(prefix: String) -> Result<String, PrefixError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=PREFIX_CHARACTERS).contains(&prefix.len()) && prefix.bytes().all(fits) {
+        Ok(prefix)
+    } else {
+        Err(PrefixError(prefix))
+    }
 }
 
 /// Why the topics cannot be used.
@@ -216,6 +242,7 @@ async fn ensure_once(kafka: &Settings, topics: &TopicSettings) -> Result<Topics,
     }
     let specs_id = ids.remove(&Role::Specs).unwrap_or_default();
     Ok(Topics {
+        cluster_id: admin.cluster_id().await.map_err(TopicsError::Connect)?,
         specs: topics.specs(),
         specs_id,
         state: topics.state(),

@@ -31,7 +31,8 @@ pub const SCRAM_USER: &str = "alice";
 pub const SCRAM_PASSWORD: &str = "alice-of-the-suites";
 
 const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
-const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
+/// The id of the cluster that every broker of the suites is.
+pub const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
@@ -75,7 +76,11 @@ impl Broker {
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Broker> = OnceCell::const_new();
         SHARED
-            .get_or_init(|| async { Self::start_as(None, SHARED_LINKS).await.expect("the shared broker starts") })
+            .get_or_init(|| async {
+                Self::start_as(None, SHARED_LINKS)
+                    .await
+                    .expect("the shared broker starts")
+            })
             .await
     }
 

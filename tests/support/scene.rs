@@ -35,7 +35,11 @@ pub struct Scene {
 impl Scene {
     /// Sets the stage and starts the operator.
     pub async fn set(settings: Settings) -> Result<Self, Error> {
-        let stage = Stage::set(settings).await?;
+        Self::on(Stage::set(settings).await?).await
+    }
+
+    /// Starts the operator of a stage.
+    pub async fn on(stage: Stage) -> Result<Self, Error> {
         let operator = stage.operator().await?;
         Ok(Self { stage, operator })
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ecs::types::{ClusterSetting, ClusterSettingName};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use crate::aws::Endpoint;
 use crate::binaries::{bin, ours};
 use crate::error::{aws, io, lacking};
-use crate::kafka::{Broker, SCRAM_PASSWORD, SCRAM_USER};
+use crate::kafka::{Broker, CLUSTER_ID, SCRAM_PASSWORD, SCRAM_USER};
 use crate::localcloud::{ACCOUNT, LocalCloud};
 use crate::parts::checkout;
 use crate::ports::free_port;
@@ -59,11 +60,12 @@ impl Default for Settings {
 }
 
 /// The stage, set.
+#[derive(Clone)]
 pub struct Stage {
     /// The broker.
     pub broker: &'static Broker,
     /// AWS.
-    pub cloud: LocalCloud,
+    pub cloud: Arc<LocalCloud>,
     /// What names on this stage begin with, so that stages on one broker stay apart.
     pub prefix: String,
     /// The queue that is to be moved.
@@ -80,6 +82,8 @@ pub struct Stage {
     pub dead_letters: String,
     /// Where the operator answers.
     pub operator_port: u16,
+    /// What the operator is told beside what every operator of a stage is.
+    pub flags: Vec<String>,
     resync: &'static str,
 }
 
@@ -111,7 +115,7 @@ impl Stage {
         broker.topic(&dead_letters, 1, &[]).await?;
         Ok(Self {
             broker,
-            cloud,
+            cloud: Arc::new(cloud),
             prefix,
             queue_url,
             notices_url,
@@ -120,8 +124,24 @@ impl Stage {
             topic,
             dead_letters,
             operator_port: free_port(),
+            flags: Vec::new(),
             resync: settings.resync,
         })
+    }
+
+    /// Returns a stage for another installation in the same account and cluster, on the same broker.
+    pub fn beside(&self) -> Self {
+        Self {
+            prefix: unique("penstock"),
+            operator_port: free_port(),
+            flags: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the value of the tag by which an operator that is told no name and no installation knows its own.
+    pub fn owner(&self) -> String {
+        format!("penstock@{CLUSTER_ID}/{}", self.prefix)
     }
 
     /// Returns the clients' way to AWS.
@@ -158,6 +178,7 @@ impl Stage {
             .args(["--bootstrap-servers", &self.broker.bootstrap()])
             .args(["--listen", &format!("127.0.0.1:{}", self.operator_port)])
             .args(["--queue-poll", "1s", "--resync", self.resync, "--clusters", CLUSTER])
+            .args(&self.flags)
             .envs(self.aws().environment())
             .spawn()
     }

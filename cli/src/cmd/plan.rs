@@ -10,6 +10,7 @@ use penstock_crds::{Difference, DocumentKey, Kind, Name, Phase};
 use penstock_kafka::{Record, chain};
 use penstock_operator::cloud::aws::{Aws, AwsSettings};
 use penstock_operator::plan::accept::Verdict;
+use penstock_operator::plan::owner::{DEFAULT_NAME, Owner};
 use penstock_operator::preview::{Asked, Preview, previews};
 use penstock_operator::reconcile::Error;
 use serde::Serialize;
@@ -19,7 +20,7 @@ use crate::cmd::get::{name_of, word};
 use crate::documents::{Bundle, Elsewhere, load};
 use crate::failure::Failure;
 use crate::output::{Format, print, print_json, print_yaml};
-use crate::server::ServerArgs;
+use crate::server::{Server, ServerArgs};
 use crate::specs::Specs;
 use crate::talk::patiently;
 use crate::{Exit, talk};
@@ -27,9 +28,12 @@ use crate::{Exit, talk};
 /// How AWS is reached, and as which operator.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AwsArgs {
-    /// The operator's name, as in the ownership tag
-    #[arg(long, env = "PENSTOCK_OPERATOR_NAME", default_value = "penstock")]
-    pub(crate) operator_name: String,
+    /// The operator's name, as its --name says
+    #[arg(long, env = "PENSTOCK_OPERATOR_NAME", default_value = DEFAULT_NAME)]
+    operator_name: String,
+    /// The operator's installation, as its --installation says; the Kafka cluster's id and the topic prefix when missing
+    #[arg(long, env = "PENSTOCK_INSTALLATION")]
+    installation: Option<String>,
     /// The AWS region of the ECS clusters; the environment's when missing
     #[arg(long, env = "PENSTOCK_REGION")]
     region: Option<String>,
@@ -64,6 +68,9 @@ struct Shown {
     phase: Phase,
     /// What is wrong with the latest document; the one before stays in force.
     faults: Vec<String>,
+    /// What the connector needs and somebody else has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken: Option<String>,
     /// Whether a revision is held back because ECS rolled it back.
     held: bool,
     /// Whether the queue could be read; the count depends on it.
@@ -80,11 +87,27 @@ struct Call {
 }
 
 impl AwsArgs {
-    /// Returns AWS as the operator of that name sees it.
-    pub(crate) async fn cloud(&self) -> Result<Arc<Aws>, Failure> {
+    /// Returns the operator that the flags name; where they do not say which installation, the one that keeps the topics.
+    pub(crate) async fn owner(&self, server: &Server) -> Result<Owner, Failure> {
+        let refused = |flag| move |source| Failure::RefuseOwner { flag, source };
+        let name = self.operator_name.parse().map_err(refused("--operator-name"))?;
+        let installation = match &self.installation {
+            Some(given) => given.parse().map_err(refused("--installation"))?,
+            None => server.installation().await?,
+        };
+        Ok(Owner { name, installation })
+    }
+
+    /// Whether the flags say which installation it is.
+    pub(crate) fn names_installation(&self) -> bool {
+        self.installation.is_some()
+    }
+
+    /// Returns AWS as that operator sees it.
+    pub(crate) async fn cloud(&self, owner: &Owner) -> Result<Arc<Aws>, Failure> {
         let settings = AwsSettings {
             region: self.region.clone(),
-            operator: self.operator_name.clone(),
+            owner: owner.clone(),
             observer: None,
         };
         let cloud = Aws::new(settings).await;
@@ -121,8 +144,10 @@ impl Plan {
             name,
         };
         let asked = names.into_iter().map(asked).collect();
-        let cloud = self.aws.cloud().await?;
-        let planning = previews(cloud, &self.aws.operator_name, asked, Timestamp::now());
+        let owner = self.aws.owner(&server).await?;
+        owner.check_predecessor(&states).map_err(Failure::KeepOthers)?;
+        let cloud = self.aws.cloud(&owner).await?;
+        let planning = previews(cloud, &owner, asked, Timestamp::now());
         let planned = patiently("reading AWS", planning).await;
         self.tell(planned, &server.specs_topic())
     }
@@ -203,6 +228,7 @@ impl Shown {
             verdict,
             phase: preview.plan.state.phase,
             faults: preview.judged.faults.iter().map(ToString::to_string).collect(),
+            taken: preview.taken,
             held: preview.plan.held,
             queue_known: preview.queue.is_some(),
             differences: preview.plan.differences,
@@ -226,6 +252,9 @@ fn told(shown: &Shown) -> String {
     // Writing to a string does not fail.
     for fault in &shown.faults {
         let _ = writeln!(text, "  ! {fault}");
+    }
+    if let Some(taken) = &shown.taken {
+        let _ = writeln!(text, "  ! {taken}");
     }
     if shown.held {
         text +=
@@ -290,6 +319,7 @@ mod tests {
             verdict: "keep",
             phase: Phase::Awake,
             faults: Vec::new(),
+            taken: None,
             held: false,
             queue_known: true,
             differences,
@@ -314,6 +344,19 @@ mod tests {
             told(&plan),
             "connector/orders (generation 12): awake\n  scaling: max\n    - 6\n    + 8\n  \
              1. RegisterScalableTarget min=1 max=8 suspended=false on penstock-orders\n"
+        );
+    }
+
+    #[test]
+    fn a_plan_says_who_has_what_the_connector_needs() {
+        let plan = Shown {
+            taken: Some("the service `penstock-orders`: it belongs to another".to_owned()),
+            ..shown(Vec::new(), &[])
+        };
+        assert!(
+            told(&plan).contains("\n  ! the service `penstock-orders`: it belongs to another\n"),
+            "{}",
+            told(&plan)
         );
     }
 

@@ -11,6 +11,7 @@ use penstock_operator::cloud::Cloud;
 use penstock_operator::cloud::aws::Aws;
 use penstock_operator::memory::Remembered;
 use penstock_operator::observe::Observer;
+use penstock_operator::plan::owner::Owner;
 use penstock_operator::plan::resources::Subject;
 use penstock_operator::prune::{self, Removal, orphans};
 use penstock_operator::reconcile::Error;
@@ -61,6 +62,12 @@ struct Shown {
     removed: bool,
 }
 
+/// AWS for what is read, and as whom.
+struct Eye {
+    observer: Observer,
+    owner: Owner,
+}
+
 impl Prune {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let only: BTreeSet<Name> = self.names.iter().map(|name| name_of(name)).collect::<Result<_, _>>()?;
@@ -72,7 +79,12 @@ impl Prune {
         if clusters.is_empty() {
             return Err(Failure::FindCluster);
         }
-        let cloud = self.aws.cloud().await?;
+        let owner = self.aws.owner(&server).await?;
+        let is_known = !self.aws.names_installation() || keeps(&owner, &states);
+        if self.confirm && only.is_empty() && !is_known {
+            return Err(Failure::RefusePrune { owner: owner.tag() });
+        }
+        let cloud = self.aws.cloud(&owner).await?;
         let owned = patiently("looking for services", cloud.owned(&clusters)).await;
         let owned = owned.map_err(|source| Failure::ListOwned {
             clusters: clusters.into_iter().collect::<Vec<_>>().join(", "),
@@ -80,21 +92,24 @@ impl Prune {
         })?;
         let mut found = orphans(owned, &documents(&specs), &remembered(states));
         found.retain(|orphan| only.is_empty() || only.contains(&orphan.name));
-        let observer = Observer::start(Arc::clone(&cloud));
+        let eye = Eye {
+            observer: Observer::start(Arc::clone(&cloud)),
+            owner,
+        };
         let mut shown = Vec::new();
         for orphan in found {
-            shown.push(self.treat(&cloud, &observer, orphan).await?);
+            shown.push(self.treat(&cloud, &eye, orphan).await?);
         }
         self.tell(&shown)
     }
 
-    async fn treat(&self, cloud: &Arc<Aws>, observer: &Observer, orphan: Subject) -> Result<Shown, Failure> {
+    async fn treat(&self, cloud: &Arc<Aws>, eye: &Eye, orphan: Subject) -> Result<Shown, Failure> {
         let name = orphan.name.clone();
         let failed = |source| Failure::Remove {
             name: name.to_string(),
             source: Box::new(source),
         };
-        let first = self.look(observer, &orphan).await.map_err(failed)?;
+        let first = self.look(eye, &orphan).await.map_err(failed)?;
         let shown = Shown {
             connector: orphan.name.clone(),
             cluster: orphan.cluster.clone(),
@@ -109,12 +124,12 @@ impl Prune {
         if !self.confirm {
             return Ok(shown);
         }
-        let removed = self.remove(cloud, observer, first).await.map_err(failed)?;
+        let removed = self.remove(cloud, eye, first).await.map_err(failed)?;
         Ok(Shown { removed, ..shown })
     }
 
     /// Makes pass after pass until nothing is left; returns false when the time is over before.
-    async fn remove(&self, cloud: &Arc<Aws>, observer: &Observer, first: Removal) -> Result<bool, Error> {
+    async fn remove(&self, cloud: &Arc<Aws>, eye: &Eye, first: Removal) -> Result<bool, Error> {
         let deadline = Instant::now() + self.timeout;
         let mut removal = first;
         while !removal.is_done() {
@@ -137,13 +152,13 @@ impl Prune {
             let wait = tokio::time::sleep(prune::AGAIN);
             let what = format!("{}: waiting for AWS to let go of it", removal.subject.name);
             patiently(&what, wait).await;
-            removal = self.look(observer, &removal.subject).await?;
+            removal = self.look(eye, &removal.subject).await?;
         }
         Ok(true)
     }
 
-    async fn look(&self, observer: &Observer, orphan: &Subject) -> Result<Removal, Error> {
-        let looking = prune::look(observer, &self.aws.operator_name, orphan.clone(), Timestamp::now());
+    async fn look(&self, eye: &Eye, orphan: &Subject) -> Result<Removal, Error> {
+        let looking = prune::look(&eye.observer, &eye.owner, orphan.clone(), Timestamp::now());
         patiently("reading AWS", looking).await
     }
 
@@ -218,6 +233,12 @@ fn clusters(given: &[String], specs: &Specs, states: &BTreeMap<Name, State>) -> 
     clusters
 }
 
+/// Whether something that the topics remember was made by that operator, by nobody else: they are its own then.
+fn keeps(owner: &Owner, states: &BTreeMap<Name, State>) -> bool {
+    let made = states.values().any(|state| state.owner.is_some());
+    made && owner.check_predecessor(states).is_ok()
+}
+
 /// Returns every connector that has a document, a bad one too.
 fn documents(specs: &Specs) -> BTreeSet<Name> {
     specs.of(Kind::Connector).map(|(name, _)| name.clone()).collect()
@@ -249,6 +270,23 @@ mod tests {
         assert_eq!(documents(&specs).len(), 1);
         specs.apply(&record(2, "Connector/orders", None));
         assert_eq!(documents(&specs).len(), 0);
+    }
+
+    #[test]
+    fn topics_are_an_operators_own_where_they_remember_that_it_made_something() {
+        let operator = |installation: &str| Owner {
+            name: "penstock".parse().expect("a sound name"),
+            installation: installation.parse().expect("it fits into a tag"),
+        };
+        let states = |owner: Option<&str>| {
+            let wire = serde_json::json!({"uid": "topic/0/1", "generation": 1, "owner": owner});
+            let state: State = serde_json::from_value(wire).expect("a small state");
+            BTreeMap::from([("orders".parse().expect("a name"), state)])
+        };
+        let made = states(Some("penstock@moved/penstock"));
+        assert!(keeps(&operator("moved/penstock"), &made));
+        assert!(!keeps(&operator("elsewhere/penstock"), &made));
+        assert!(!keeps(&operator("moved/penstock"), &states(None)));
     }
 
     #[test]

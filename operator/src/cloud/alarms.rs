@@ -15,6 +15,7 @@ use crate::cloud::call::all;
 use crate::cloud::ecs::Batch;
 use crate::cloud::ecs::service::receipt;
 use crate::cloud::{Error, Receipt};
+use crate::plan::owner::Holder;
 use crate::plan::resources::{Alarm, MetricQuery, MetricStat, Subject};
 
 const KINDS: [AlarmKind; 4] = [
@@ -54,10 +55,7 @@ pub(super) async fn described(aws: &Aws, subjects: &[Subject]) -> Batch<Vec<Metr
 }
 
 fn names(subject: &Subject) -> Vec<String> {
-    KINDS
-        .iter()
-        .map(|kind| format!("{}-{}", subject.service_name(), kind.as_str()))
-        .collect()
+    KINDS.iter().map(|kind| subject.alarm_name(*kind)).collect()
 }
 
 async fn describe(aws: &Aws, names: Vec<String>) -> Result<BTreeMap<String, MetricAlarm>, Error> {
@@ -85,9 +83,9 @@ async fn describe(aws: &Aws, names: Vec<String>) -> Result<BTreeMap<String, Metr
     Ok(found)
 }
 
-/// Whether an alarm carries our tags. Putting an alarm again never changes its tags, but one that was deleted and made
-/// anew by somebody else has another time of its last change.
-pub(super) async fn is_ours(aws: &Aws, subject: &Subject, alarm: &MetricAlarm) -> Result<bool, Error> {
+/// Returns whose an alarm is, unless it carries our tags. Putting an alarm again never changes its tags, but one that was
+/// deleted and made anew by somebody else has another time of its last change.
+pub(super) async fn holder(aws: &Aws, subject: &Subject, alarm: &MetricAlarm) -> Result<Option<Holder>, Error> {
     let arn = alarm.alarm_arn().unwrap_or_default();
     let changed = alarm
         .alarm_configuration_updated_timestamp()
@@ -101,7 +99,7 @@ pub(super) async fn is_ours(aws: &Aws, subject: &Subject, alarm: &MetricAlarm) -
             read
         }
     };
-    Ok(aws.owns(subject, &tags))
+    Ok(aws.holder(subject, &tags))
 }
 
 async fn tags(aws: &Aws, arn: &str) -> Result<BTreeMap<String, String>, Error> {

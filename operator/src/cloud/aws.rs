@@ -35,9 +35,8 @@ use crate::cloud::metrics::{self, ServerClock};
 use crate::cloud::queue::{self, QueueAccess, QueueClients};
 use crate::cloud::{Cloud, Error, Receipt, alarms, scaling};
 use crate::plan::action::Action;
-use crate::plan::resources::{
-    Observed, QueueDepth, Revision, Service, Subject, TAG_CONNECTOR, TAG_OPERATOR, TaskHealth,
-};
+use crate::plan::owner::{Holder, Owner};
+use crate::plan::resources::{Observed, QueueDepth, Revision, Service, Subject, TaskHealth};
 
 mod observe;
 #[cfg(test)]
@@ -48,12 +47,12 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the real AWS is reached.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct AwsSettings {
     /// The region of the services; what the AWS environment and profile say when missing.
     pub region: Option<String>,
-    /// The operator's name, for the ownership tag.
-    pub operator: String,
+    /// The operator, for names and the ownership tag.
+    pub owner: Owner,
     /// Is told of every call.
     pub observer: Option<CallObserver>,
 }
@@ -61,7 +60,7 @@ pub struct AwsSettings {
 /// AWS, as one operator sees it.
 pub struct Aws {
     pub(super) region: String,
-    pub(super) operator: String,
+    pub(super) owner: Owner,
     /// For reads, which the SDK may repeat.
     pub(super) read: Clients,
     /// For everything else.
@@ -98,7 +97,10 @@ pub(super) struct Caches {
     pub(super) deployments: Cache<String, Finished>,
     pub(super) inactive: Cache<String, Vec<String>>,
     pub(super) clusters: Cache<String, bool>,
+    /// Tags of alarms, by ARN and time of the last change.
     pub(super) alarm_tags: Cache<(String, i128), BTreeMap<String, String>>,
+    /// Tags of scalable targets, by ARN and time of creation.
+    pub(super) target_tags: Cache<(String, i128), BTreeMap<String, String>>,
     pub(super) samples: Cache<Name, Vec<f64>>,
     /// Services as they were last seen, so that an update sends only what differs.
     pub(super) services: Cache<Name, Arc<Service>>,
@@ -149,7 +151,7 @@ impl Aws {
         let clock = ServerClock::default();
         Ok(Self {
             region,
-            operator: settings.operator,
+            owner: settings.owner,
             read: Clients::new(&config, &clock),
             write: Clients::new(&once, &clock),
             config,
@@ -221,11 +223,9 @@ impl Aws {
         self.caller.call(scope, category, operation, sent).await
     }
 
-    /// Whether tags are those of this operator and connector. The incarnation may be an earlier one: what it left under
-    /// the same name is ours to go on with.
-    pub(super) fn owns(&self, subject: &Subject, tags: &BTreeMap<String, String>) -> bool {
-        tags.get(TAG_OPERATOR) == Some(&self.operator)
-            && tags.get(TAG_CONNECTOR).map(String::as_str) == Some(subject.name.as_str())
+    /// Returns whose a resource with these tags is, unless it is ours and the subject's.
+    pub(super) fn holder(&self, subject: &Subject, tags: &BTreeMap<String, String>) -> Option<Holder> {
+        self.owner.holder(&subject.name, tags)
     }
 }
 
@@ -252,6 +252,7 @@ impl Caches {
             inactive: Cache::new(20_000, 5 * minute),
             clusters: Cache::new(1_000, 5 * minute),
             alarm_tags: Cache::new(50_000, hour),
+            target_tags: Cache::new(20_000, hour),
             samples: Cache::new(20_000, minute),
             services: Cache::new(20_000, 10 * minute),
             targets: Cache::new(20_000, 10 * minute),

@@ -14,7 +14,7 @@ use crate::cloud::Error;
 use crate::cloud::aws::{Aws, cluster_name};
 use crate::cloud::budget::Category;
 use crate::cloud::call::all;
-use crate::plan::resources::{Capacity, Counts, Revision, Service, ServiceLife, Subject, TaskDefinition, service_name};
+use crate::plan::resources::{Capacity, Counts, Revision, Service, ServiceLife, Subject, TaskDefinition};
 
 pub(super) mod definition;
 pub(super) mod deployment;
@@ -182,18 +182,18 @@ async fn list(aws: &Aws, cluster: &str) -> Result<Vec<String>, Error> {
 
 /// Returns whose service it is. One that only copied our tags under another name is nobody's.
 fn owner(aws: &Aws, cluster: &str, service: &SdkService) -> Option<Subject> {
-    use crate::plan::resources::{TAG_CONNECTOR, TAG_OPERATOR, TAG_UID};
+    use crate::plan::resources::{TAG_CONNECTOR, TAG_UID};
     let tags = tags(service.tags());
-    let name: Name = tags.get(TAG_CONNECTOR)?.parse().ok()?;
-    let ours = tags.get(TAG_OPERATOR) == Some(&aws.operator)
-        && service.service_name() == Some(service_name(&name).as_str())
-        && life(service) != ServiceLife::Absent;
-    let uid = tags.get(TAG_UID).cloned().unwrap_or_default();
-    ours.then(|| Subject {
-        name,
-        uid,
+    let subject = Subject {
+        operator: aws.owner.name.clone(),
+        name: tags.get(TAG_CONNECTOR)?.parse().ok()?,
+        uid: tags.get(TAG_UID).cloned().unwrap_or_default(),
         cluster: cluster.to_owned(),
-    })
+    };
+    let ours = aws.holder(&subject, &tags).is_none()
+        && service.service_name() == Some(subject.service_name().as_str())
+        && life(service) != ServiceLife::Absent;
+    ours.then_some(subject)
 }
 
 pub(super) fn life(service: &SdkService) -> ServiceLife {

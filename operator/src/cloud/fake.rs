@@ -7,9 +7,10 @@ use penstock_crds::{Name, SqsSource};
 
 use crate::cloud::{Cloud, Error, Receipt};
 use crate::plan::action::Action;
+use crate::plan::owner::DEFAULT_NAME;
 use crate::plan::resources::{
     Counts, Deployment, DeploymentProgress, Observed, QueueDepth, RegisteredRevision, Resources, Scaling, Service,
-    ServiceLife, Subject, Suspension, TaskDefinition, TaskHealth, Tasks,
+    ServiceLife, Subject, Suspension, TAG_UID, TaskDefinition, TaskHealth, Tasks,
 };
 
 /// AWS as a map from connector to what it holds.
@@ -223,10 +224,12 @@ impl Cloud for Fake {
             .iter()
             .filter(|(_, observed)| observed.life == ServiceLife::Active);
         let cluster = clusters.first().cloned().unwrap_or_default();
+        let uid = |observed: &Observed| observed.resources.service.as_ref()?.tags.get(TAG_UID).cloned();
         Ok(active
-            .map(|(name, _)| Subject {
+            .map(|(name, observed)| Subject {
+                operator: DEFAULT_NAME.parse().expect("it is a sound name"),
                 name: name.clone(),
-                uid: String::new(),
+                uid: uid(observed).unwrap_or_default(),
                 cluster: cluster.clone(),
             })
             .collect())

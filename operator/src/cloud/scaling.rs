@@ -17,8 +17,9 @@ use crate::cloud::budget::Category;
 use crate::cloud::call::all;
 use crate::cloud::ecs::Batch;
 use crate::cloud::ecs::service::receipt;
-use crate::cloud::error::one_line;
+use crate::cloud::error::{NOT_IMPLEMENTED, one_line};
 use crate::cloud::{Error, Receipt};
+use crate::plan::owner::Holder;
 use crate::plan::resources::{Activity, MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, Subject, Suspension};
 
 /// Resource ids per `DescribeScalableTargets`.
@@ -26,9 +27,6 @@ const DESCRIBED: usize = 50;
 
 /// Pages of a list of policies, of 10 each: a target has at most 50.
 const PAGES: usize = 5;
-
-/// Policies with another name are other people's.
-const OUR_POLICIES: &str = "penstock-";
 
 /// What AWS waits after scaling when a policy does not say.
 const DEFAULT_COOLDOWN: i32 = 300;
@@ -79,25 +77,57 @@ async fn described(aws: &Aws, ids: Vec<String>) -> Result<BTreeMap<String, Scala
     Ok(found)
 }
 
-/// Whether a target whose service is gone carries our tags.
-pub(super) async fn is_ours(aws: &Aws, subject: &Subject, target: &ScalableTarget) -> Result<bool, Error> {
-    let Some(arn) = target.scalable_target_arn() else {
-        return Ok(false);
-    };
-    let request = aws.read.scaling.list_tags_for_resource().resource_arn(arn);
-    match aws
-        .call(Category::ScalingRead, "ListTagsForResource", request.send())
-        .await
-    {
-        Err(Error::Refuse { code, .. }) if code == "ResourceNotFoundException" => Ok(false),
-        other => {
-            let tags = other?.tags.unwrap_or_default().into_iter().collect();
-            Ok(aws.owns(subject, &tags))
-        }
-    }
+/// Whose a target is, as its tags tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    ByUs,
+    ByOther(Holder),
+    /// No operator's tag is on it.
+    ByNobody,
+    /// Its tags could not be had.
+    Unknown,
 }
 
-/// Returns our policies of the subject's target with their ARNs.
+/// Returns whose a target is.
+pub(super) async fn holder(aws: &Aws, subject: &Subject, target: &ScalableTarget) -> Result<Held, Error> {
+    let Some(tags) = tags(aws, target).await? else {
+        return Ok(Held::Unknown);
+    };
+    Ok(match aws.holder(subject, &tags) {
+        None => Held::ByUs,
+        Some(Holder { operator: None, .. }) => Held::ByNobody,
+        Some(holder) => Held::ByOther(holder),
+    })
+}
+
+/// Registering a target again never changes its tags, and one that was removed and made anew has another time of creation.
+async fn tags(aws: &Aws, target: &ScalableTarget) -> Result<Option<BTreeMap<String, String>>, Error> {
+    let Some(arn) = target.scalable_target_arn() else {
+        return Ok(None);
+    };
+    let key = (arn.to_owned(), target.creation_time.as_nanos());
+    if let Some(known) = aws.caches.target_tags.get(&key) {
+        return Ok(Some(known));
+    }
+    let request = aws.read.scaling.list_tags_for_resource().resource_arn(arn);
+    let answer = aws
+        .call(Category::ScalingRead, "ListTagsForResource", request.send())
+        .await;
+    let answer = match answer {
+        Err(Error::Refuse { code, .. }) if code == "ResourceNotFoundException" || code == NOT_IMPLEMENTED => {
+            return Ok(None);
+        }
+        other => other?,
+    };
+    let tags: BTreeMap<_, _> = answer.tags.unwrap_or_default().into_iter().collect();
+    // Tags that are not there yet may come.
+    if !tags.is_empty() {
+        aws.caches.target_tags.put(key, tags.clone());
+    }
+    Ok(Some(tags))
+}
+
+/// Returns our policies of the subject's target with their ARNs; those with another name are other people's.
 pub(super) async fn policies(aws: &Aws, subject: &Subject) -> Result<BTreeMap<String, (Policy, String)>, Error> {
     let (mut found, mut token) = (BTreeMap::new(), None);
     for _ in 0..PAGES {
@@ -115,7 +145,7 @@ pub(super) async fn policies(aws: &Aws, subject: &Subject) -> Result<BTreeMap<St
         let policies = answer.scaling_policies.unwrap_or_default();
         let own = policies
             .into_iter()
-            .filter(|policy| policy.policy_name.starts_with(OUR_POLICIES));
+            .filter(|policy| subject.operator.is_policy_name(&subject.name, &policy.policy_name));
         found.extend(own.map(|one| (one.policy_name.clone(), (policy(&one), one.policy_arn))));
         token = answer.next_token;
         if token.is_none() {
@@ -140,7 +170,7 @@ pub(super) async fn newest_activity(aws: &Aws, subject: &Subject) -> Result<Opti
         .call(Category::ScalingRead, "DescribeScalingActivities", request.send())
         .await
     {
-        Err(Error::Refuse { code, .. }) if code == crate::cloud::error::NOT_IMPLEMENTED => return Ok(None),
+        Err(Error::Refuse { code, .. }) if code == NOT_IMPLEMENTED => return Ok(None),
         other => other?,
     };
     let newest = answer

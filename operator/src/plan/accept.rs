@@ -138,6 +138,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
     State {
         uid,
         generation,
+        owner: None,
         profile_generation: None,
         accepted: None,
         phase: Phase::default(),

@@ -8,6 +8,7 @@ use crate::plan::action::{Action, CountCause};
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
 use crate::plan::difference::differences;
+use crate::plan::owner::Owner;
 use crate::plan::resources::{Observed, QueueDepth, Resources, ServiceLife};
 use crate::plan::{phase, proof, rollback};
 
@@ -26,8 +27,8 @@ pub struct Seen<'a> {
     pub queue: Option<QueueDepth>,
     /// What the user asked.
     pub target: Option<&'a TargetStateSpec>,
-    /// The operator's name.
-    pub operator: &'a str,
+    /// The operator.
+    pub owner: &'a Owner,
     /// The time of the pass.
     pub now: Timestamp,
     /// A token that nobody has used.
@@ -93,7 +94,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
     };
     (state.phase, state.idle_since) = phase::next(inputs);
     state.emptied = state.phase == Phase::Stopped && holds_nothing(seen.observed);
-    let around = Surroundings::of(seen.operator, seen.observed);
+    let around = Surroundings::of(seen.owner, seen.observed);
     let mut desired = desired(connector, state.phase, &state, seen.target, &around);
     proof::remember(&mut state, seen.observed);
     let held = rollback::remember(&mut state, &mut desired, seen);
@@ -109,6 +110,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
     let own = without_foreign_tags(seen.observed, &desired);
     let actions = diff(&desired, &own, &rules);
     remember_create(&mut state, &actions, &rules.token, seen);
+    state.owner = has_made(&actions, seen.observed).then(|| seen.owner.tag());
     let differences = differences(&desired, &own);
     Plan {
         state,
@@ -117,6 +119,12 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         differences,
         held,
     }
+}
+
+/// Whether something in AWS is ours, or is about to be.
+fn has_made(actions: &[Action], observed: &Observed) -> bool {
+    let seen = observed.resources != Resources::default() || !observed.revisions.is_empty();
+    seen || observed.life == ServiceLife::Draining || !actions.is_empty()
 }
 
 /// Tags that others put on our service, as tools that tag a whole account do, are theirs: neither drift nor removed.

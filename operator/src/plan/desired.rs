@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use penstock_crds::{Connector, Phase, State, TargetStateSpec};
 
+use crate::plan::owner::Owner;
 use crate::plan::resources::{
     Capacity, Observed, Resources, Revision, Service, TAG_CONNECTOR, TAG_GENERATION, TAG_OPERATOR, TAG_SPEC_HASH,
     TAG_UID,
@@ -16,10 +17,10 @@ mod task;
 pub use scaling::{is_foreign_queue, uses_container_insights};
 
 /// What the surroundings add to a connector.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The operator's name, for the ownership tag.
-    pub operator: String,
+    /// The operator, for names and the ownership tag.
+    pub owner: Owner,
     /// The account of the ECS cluster.
     pub account: String,
     /// The region of the ECS cluster.
@@ -29,10 +30,10 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Returns what was seen around a connector by the operator of that name.
-    pub fn of(operator: &str, observed: &Observed) -> Self {
+    /// Returns what was seen around a connector by that operator.
+    pub fn of(owner: &Owner, observed: &Observed) -> Self {
         Self {
-            operator: operator.to_owned(),
+            owner: owner.clone(),
             account: observed.account.clone(),
             region: observed.region.clone(),
             container_insights: observed.container_insights,
@@ -64,7 +65,7 @@ pub fn tags(connector: &Connector, state: &State, around: &Surroundings) -> BTre
     let generation = accepted.map_or(state.generation, |accepted| accepted.generation);
     let hash = accepted.map(|accepted| accepted.hash.clone()).unwrap_or_default();
     let own = [
-        (TAG_OPERATOR, around.operator.clone()),
+        (TAG_OPERATOR, around.owner.tag()),
         (TAG_CONNECTOR, connector.name.to_string()),
         (TAG_UID, state.uid.clone()),
         (TAG_GENERATION, generation.to_string()),
@@ -78,7 +79,7 @@ fn service(connector: &Connector, state: &State, target: Option<&TargetStateSpec
     let wanted = &connector.service;
     Service {
         revision: Revision {
-            task_definition: task::task_definition(connector, target),
+            task_definition: task::task_definition(connector, target, &around.owner.name),
             subnets: wanted.subnets.iter().cloned().collect(),
             security_groups: wanted.security_groups.iter().cloned().collect(),
             public_ip: wanted.public_ip,

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::plan::action::{Action, CountCause};
-use crate::plan::resources::{DeploymentProgress, Observed, Resources, Scaling, Service, ServiceLife, Suspension};
-
-/// The name in [`Observed::foreign`] of a service that is somebody else's.
-pub const FOREIGN_SERVICE: &str = "service";
+use crate::plan::resources::{
+    DeploymentProgress, FOREIGN_TARGET, Observed, Resources, Scaling, Service, ServiceLife, Suspension,
+};
 
 /// How the count of tasks is ruled in this pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,7 @@ const CLEANED_PER_PASS: usize = 5;
 /// Returns the steps from `observed` to `desired`. A service comes before its scaling and alarms; on the way out the order
 /// is reversed. What is foreign is in no step, and nothing is done to a service that still drains.
 pub fn diff(desired: &Resources, observed: &Observed, rules: &Rules) -> Vec<Action> {
-    let foreign = observed.foreign.contains(FOREIGN_SERVICE);
+    let foreign = observed.is_taken();
     let mut actions = Vec::new();
     match &desired.service {
         Some(service) if !foreign => {
@@ -141,6 +140,7 @@ fn first_count(rule: CountRule) -> i32 {
 /// Every registration clamps the live count into its range. So a sleeper is first given tasks and then a bound of 1, and
 /// first a bound of 0 and then no task: in between, nobody else moves the count the wrong way.
 fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
+    let foreign = observed.foreign.contains_key(FOREIGN_TARGET);
     let exists = observed.life == ServiceLife::Active;
     let count = observed.counts.desired;
     let current = observed.resources.scaling.as_ref();
@@ -157,6 +157,7 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
         _ => {}
     }
     match desired {
+        _ if foreign => {}
         Some(desired) => target_step(desired, observed, rules, actions),
         None if current.is_some() => actions.push(Action::DeregisterScalableTarget),
         None => {}
@@ -166,7 +167,7 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
         CountRule::Fixed(fixed) if exists && count != fixed => actions.push(set(fixed, CountCause::Fixed)),
         _ => {}
     }
-    if let Some(desired) = desired {
+    if let Some(desired) = desired.filter(|_| !foreign) {
         policy_steps(desired, current, actions);
     }
 }
@@ -209,7 +210,7 @@ fn policy_steps(desired: &Scaling, current: Option<&Scaling>, actions: &mut Vec<
 fn alarm_steps(desired: &Resources, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
     let current = &observed.resources.alarms;
     for (name, alarm) in &desired.alarms {
-        if current.get(name) != Some(alarm) && !observed.foreign.contains(name) {
+        if current.get(name) != Some(alarm) && !observed.foreign.contains_key(name) {
             actions.push(Action::PutAlarm {
                 name: name.clone(),
                 alarm: Box::new(alarm.clone()),
@@ -228,7 +229,8 @@ fn alarm_steps(desired: &Resources, observed: &Observed, rules: &Rules, actions:
 }
 
 fn removal_steps(observed: &Observed, foreign: bool, actions: &mut Vec<Action>) {
-    if observed.resources.scaling.is_some() && !foreign {
+    // One that is ours also goes where the service has become somebody else's, which it would go on scaling.
+    if observed.resources.scaling.is_some() {
         actions.push(Action::DeregisterScalableTarget);
     }
     if observed.life == ServiceLife::Active && !foreign {
@@ -249,7 +251,8 @@ fn removal_steps(observed: &Observed, foreign: bool, actions: &mut Vec<Action>) 
     }
 }
 
-/// Task definitions go last, and only while nothing is in motion that may still need one.
+/// Task definitions go last, and only while nothing is in motion that may still need one. Those that we registered in a
+/// family that has become somebody else's go too, as they would keep its owner from coming back.
 fn cleanup_steps(observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
     let settled = observed
         .deployment
@@ -260,9 +263,10 @@ fn cleanup_steps(observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) 
         ServiceLife::Absent => true,
         ServiceLife::Draining => false,
     };
-    if !quiet || observed.foreign.contains(FOREIGN_SERVICE) {
+    if !quiet {
         return;
     }
+    let keep_revisions = if observed.is_taken() { 0 } else { rules.keep_revisions };
     let in_use = observed
         .task_definition_arn
         .as_ref()
@@ -273,7 +277,7 @@ fn cleanup_steps(observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) 
         .iter()
         .map(|one| &one.arn)
         .filter(|arn| !kept.contains(&Some(*arn)))
-        .skip(rules.keep_revisions);
+        .skip(keep_revisions);
     actions.extend(
         spare
             .take(CLEANED_PER_PASS)

@@ -16,7 +16,7 @@ pub fn differences(desired: &Resources, observed: &Observed) -> Vec<Difference> 
     compare_resource("service", desired.service.as_ref(), seen.service.as_ref(), &mut found);
     compare_resource("scaling", desired.scaling.as_ref(), seen.scaling.as_ref(), &mut found);
     let names: std::collections::BTreeSet<_> = desired.alarms.keys().chain(seen.alarms.keys()).collect();
-    for name in names.into_iter().filter(|name| !observed.foreign.contains(*name)) {
+    for name in names.into_iter().filter(|name| !observed.foreign.contains_key(*name)) {
         compare_resource(
             &format!("alarm {name}"),
             desired.alarms.get(name),

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use super::accept::{Judged, Latest, Wanted, Written, accept};
 use super::decide::{Seen, decide};
+use super::owner::Owner;
 use super::resources::{Observed, QueueDepth};
 use crate::cloud::fake::{after, nothing, settle};
+use crate::samples::owner;
 
 fn example(name: &str) -> Value {
     let text = match name {
@@ -50,7 +52,7 @@ fn judged(name: &str, change: impl FnOnce(&mut ConnectorSpec)) -> Judged {
     accept(&name, &wanted, None).expect("a document was written")
 }
 
-fn seen(observed: &Observed, visible: u64) -> Seen<'_> {
+fn seen<'a>(observed: &'a Observed, owner: &'a Owner, visible: u64) -> Seen<'a> {
     Seen {
         observed,
         queue: Some(QueueDepth {
@@ -58,7 +60,7 @@ fn seen(observed: &Observed, visible: u64) -> Seen<'_> {
             ..QueueDepth::default()
         }),
         target: None,
-        operator: "penstock",
+        owner,
         now: Timestamp::UNIX_EPOCH,
         fresh_token: "token",
     }
@@ -74,7 +76,7 @@ fn aws(container_insights: bool) -> Observed {
 
 /// The plan as text: the steps in order, then everything that AWS should hold.
 fn text(judged: &Judged, observed: &Observed) -> String {
-    let plan = decide(judged, seen(observed, 2500));
+    let plan = decide(judged, seen(observed, &owner(), 2500));
     let steps: Vec<_> = plan.actions.iter().map(ToString::to_string).collect();
     let differences: BTreeMap<_, _> = plan
         .differences
@@ -123,7 +125,7 @@ fn golden_an_edit_of_what_runs() {
     let mut observed = aws(true);
     let before = judged("orders", |_| ());
     let mut registered = None;
-    for action in decide(&before, seen(&observed, 2500)).actions {
+    for action in decide(&before, seen(&observed, &owner(), 2500)).actions {
         registered = after(&mut observed, &action, registered.as_deref()).or(registered);
     }
     settle(&mut observed);
@@ -131,7 +133,7 @@ fn golden_an_edit_of_what_runs() {
         spec.task.get_or_insert_default().image = Some("example.com/penstock-bridge:0.2.0".to_owned());
         spec.scaling.as_mut().expect("the example scales").max = Some(12);
     });
-    let plan = decide(&edited, seen(&observed, 2500));
+    let plan = decide(&edited, seen(&observed, &owner(), 2500));
     let steps: Vec<_> = plan.actions.iter().map(ToString::to_string).collect();
     check(
         "orders-edited",

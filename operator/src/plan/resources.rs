@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use penstock_crds::Name;
+use penstock_crds::{AlarmKind, Name};
 use serde::{Deserialize, Serialize};
 
-/// The tag that names the operator instance that owns a resource.
+use crate::plan::owner::{Holder, OperatorName};
+
+/// The tag that names the operator that owns a resource, with its installation.
 pub const TAG_OPERATOR: &str = "penstock:operator";
 /// The tag that names the connector.
 pub const TAG_CONNECTOR: &str = "penstock:connector";
@@ -248,9 +250,11 @@ pub struct Alarm {
 /// Where a connector's resources are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subject {
+    /// The operator's name, which the names of its resources begin with.
+    pub operator: OperatorName,
     /// The connector.
     pub name: Name,
-    /// Its incarnation: only resources that carry it are ours.
+    /// Its incarnation.
     pub uid: String,
     /// The ECS cluster.
     pub cluster: String,
@@ -259,22 +263,30 @@ pub struct Subject {
 impl Subject {
     /// Returns the name of the service and of the task definition family.
     pub fn service_name(&self) -> String {
-        service_name(&self.name)
+        self.operator.service_name(&self.name)
+    }
+
+    /// Returns the name of an alarm.
+    pub fn alarm_name(&self, kind: AlarmKind) -> String {
+        self.operator.alarm_name(&self.name, kind)
     }
 }
 
-/// Returns the name of a connector's service and task definition family.
-pub fn service_name(name: &Name) -> String {
-    format!("penstock-{name}")
-}
+/// The name in [`Observed::foreign`] of a service that is somebody else's.
+pub const FOREIGN_SERVICE: &str = "service";
+/// The name in [`Observed::foreign`] of a scalable target that is somebody else's.
+pub const FOREIGN_TARGET: &str = "scalable target";
+/// The name in [`Observed::foreign`] of task definitions of somebody else's in a family that we have no service of.
+pub const FOREIGN_DEFINITIONS: &str = "task definitions";
 
 /// What was seen of one connector. A read that failed makes no `Observed` at all: unknown is not absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Observed {
     /// What AWS holds and is ours.
     pub resources: Resources,
-    /// Names that we would use and somebody else has: `service`, or an alarm's name. Never in an action.
-    pub foreign: BTreeSet<String>,
+    /// What we would use and somebody else has, and who: [`FOREIGN_SERVICE`], [`FOREIGN_TARGET`],
+    /// [`FOREIGN_DEFINITIONS`], or an alarm's name. Never in an action.
+    pub foreign: BTreeMap<String, Holder>,
     /// Where the service is in its life.
     pub life: ServiceLife,
     /// The service's ARN.
@@ -313,6 +325,15 @@ impl Observed {
         let moving = [DeploymentProgress::InProgress, DeploymentProgress::RollingBack];
         let newest = self.deployment.as_ref();
         newest.is_some_and(|deployment| moving.contains(&deployment.progress))
+    }
+}
+
+impl Observed {
+    /// Whether somebody else has the service's name: a service, or, where there is none, a target that would rule ours or
+    /// task definitions that theirs may come back with.
+    pub fn is_taken(&self) -> bool {
+        let has = |what| self.foreign.contains_key(what);
+        has(FOREIGN_SERVICE) || self.life == ServiceLife::Absent && (has(FOREIGN_TARGET) || has(FOREIGN_DEFINITIONS))
     }
 }
 

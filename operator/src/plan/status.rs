@@ -11,16 +11,21 @@ use penstock_crds::{
 use crate::plan::accept::{Judged, Verdict};
 use crate::plan::decide::Plan;
 use crate::plan::desired::{Surroundings, is_foreign_queue, uses_container_insights};
-use crate::plan::diff::FOREIGN_SERVICE;
-use crate::plan::resources::{Observed, QueueDepth, ServiceLife, Tasks, service_name};
+use crate::plan::owner::Owner;
+use crate::plan::resources::{Observed, QueueDepth, ServiceLife, Tasks};
 
 mod conditions;
+mod ownership;
+
+pub use ownership::{ORPHANED, is_orphaned, name_taken};
 
 pub use conditions::tasks_were_ready;
 
 /// Everything that a status is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
+    /// The operator.
+    pub owner: &'a Owner,
     /// The connector.
     pub name: &'a Name,
     /// What was judged.
@@ -93,7 +98,7 @@ pub fn status(outcome: Outcome<'_>) -> Status {
         conditions,
         resources: outcome.observed.map_or_else(
             || previous.map(|previous| previous.resources.clone()).unwrap_or_default(),
-            |observed| resources(outcome.name, observed),
+            |observed| resources(outcome, observed),
         ),
         tasks: outcome.observed.map_or_else(
             || previous.map(|previous| previous.tasks).unwrap_or_default(),
@@ -130,8 +135,7 @@ fn told_faults(faults: &[Fault]) -> Vec<String> {
 /// Whether nothing of a removed connector is left.
 pub fn is_gone(outcome: Outcome<'_>) -> bool {
     let removed = outcome.judged.verdict == Verdict::Remove && outcome.failure.is_none();
-    let absent =
-        |observed: &Observed| observed.life == ServiceLife::Absent || observed.foreign.contains(FOREIGN_SERVICE);
+    let absent = |observed: &Observed| observed.life == ServiceLife::Absent || observed.is_taken();
     removed
         && outcome.taken.is_empty()
         && outcome.plan.is_some_and(|plan| plan.actions.is_empty())
@@ -238,14 +242,14 @@ fn health(outcome: Outcome<'_>, conditions: &[Condition], gone: bool) -> Health 
     }
 }
 
-fn resources(name: &Name, observed: &Observed) -> Vec<ResourceStatus> {
+fn resources(outcome: Outcome<'_>, observed: &Observed) -> Vec<ResourceStatus> {
     let entry = |kind: &str, name: &str, arn: Option<&String>| ResourceStatus {
         r#type: kind.to_owned(),
         name: name.to_owned(),
         arn: arn.cloned(),
     };
     let mut found = Vec::new();
-    let service = service_name(name);
+    let service = outcome.owner.name.service_name(outcome.name);
     if observed.resources.service.is_some() {
         found.push(entry("AWS::ECS::Service", &service, observed.service_arn.as_ref()));
         found.push(entry(
@@ -285,7 +289,7 @@ fn task_counts(outcome: Outcome<'_>, observed: &Observed) -> TaskCounts {
 
 fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
     let scaling = observed.resources.scaling.as_ref()?;
-    let around = Surroundings::of("", observed);
+    let around = Surroundings::of(outcome.owner, observed);
     let source = |connector: &Connector| {
         if is_foreign_queue(connector, &around) {
             "operator"

@@ -9,8 +9,9 @@ use penstock_crds::{ConditionType, Health, Phase, Status, TargetMode, TargetStat
 use super::*;
 use crate::cloud::fake::{self, Fake};
 use crate::plan::accept::Latest;
+use crate::plan::owner::Holder;
 use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspension};
-use crate::samples::{connector, orders, orders_spec, profile, wanted, withdrawn};
+use crate::samples::{connector, orders, orders_spec, owner, profile, wanted, withdrawn};
 
 mod ready;
 
@@ -38,7 +39,7 @@ fn ticking() -> Timestamp {
 struct World {
     cloud: Arc<Fake>,
     log: Arc<Log>,
-    ctx: Context<Fake, Arc<Log>>,
+    ctx: Arc<Context<Fake, Arc<Log>>>,
 }
 
 impl World {
@@ -56,11 +57,15 @@ impl World {
             observer: Observer::start(Arc::clone(&cloud)),
             journal: Arc::clone(&log),
             memory,
-            operator: "penstock".to_owned(),
+            owner: owner(),
             metrics: Metrics::default(),
             now: ticking,
         };
-        Self { cloud, log, ctx }
+        Self {
+            cloud,
+            log,
+            ctx: Arc::new(ctx),
+        }
     }
 
     /// Forgets everything but the topics and AWS, as a killed process does.
@@ -258,7 +263,7 @@ async fn a_connector_without_document_and_tombstone_is_reported_and_kept() {
     assert_eq!(world.cloud.observed(&orders()).life, ServiceLife::Active);
     assert_eq!(
         world.condition(ConditionType::Degraded),
-        (Truth::True, "Orphan".to_owned())
+        (Truth::True, "Orphaned".to_owned())
     );
 }
 
@@ -662,15 +667,60 @@ async fn a_restart_replaces_the_tasks_once() {
 async fn somebody_elses_service_of_our_name_is_left_alone() {
     let world = World::new();
     world.cloud.meddle(&orders(), |observed| {
-        observed.foreign.insert("service".to_owned());
+        observed.foreign.insert(
+            "service".to_owned(),
+            Holder {
+                operator: Some("penstock@elsewhere/first".to_owned()),
+                connector: Some("orders".to_owned()),
+            },
+        );
         observed.life = ServiceLife::Active;
         observed.counts.desired = 2;
     });
     let before = world.cloud.observed(&orders());
     world.pass(&wanted(orders_spec(), 7, "topic/0/7")).await;
+    assert_eq!(
+        world.condition(ConditionType::Synced),
+        (Truth::False, "NameTaken".to_owned())
+    );
+    let told = world.message(ConditionType::Degraded);
+    assert!(
+        told.contains("`penstock@elsewhere/first`") && told.contains("--name") && told.contains("--installation"),
+        "{told}"
+    );
+    let state = world.ctx.memory.get(&orders()).state.expect("it was accepted");
+    assert_eq!(state.owner, None, "nothing was made");
     world.pass(&withdrawn()).await;
+    assert_eq!(world.status().expect("written").health, Health::Deleted);
+    assert_eq!(
+        world.condition(ConditionType::Degraded).0,
+        Truth::False,
+        "who was withdrawn needs no name"
+    );
     assert_eq!(world.cloud.take_calls(), Vec::<String>::new());
     assert_eq!(world.cloud.observed(&orders()), before);
+}
+
+#[tokio::test]
+async fn who_made_something_is_remembered_for_as_long_as_it_is_there() {
+    let (world, told) = running().await;
+    let made_by = |world: &World| world.ctx.memory.get(&orders()).state.and_then(|state| state.owner);
+    assert_eq!(made_by(&world), Some(owner().tag()));
+    let mut stopped = told.clone();
+    stopped.target = Some(TargetStateSpec {
+        state: Some(TargetMode::Stopped),
+        ..TargetStateSpec::default()
+    });
+    world.converge(&stopped).await;
+    assert!(!world.cloud.observed(&orders()).revisions.is_empty());
+    assert_eq!(
+        made_by(&world),
+        Some(owner().tag()),
+        "its task definitions are still there"
+    );
+    world.cloud.meddle(&orders(), |observed| observed.revisions.clear());
+    world.pass(&stopped).await;
+    assert_eq!(made_by(&world), None);
 }
 
 #[tokio::test]

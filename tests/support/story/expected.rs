@@ -116,10 +116,16 @@ pub async fn task_definition(stage: &Stage) -> Result<(), Error> {
         text.contains(SCRAM_PASSWORD),
         false,
     )?;
+    let tags = tags(described.tags());
     equal(
         "the definition's connector",
-        tags(described.tags())["penstock:connector"].as_str(),
+        tags["penstock:connector"].as_str(),
         Some("orders"),
+    )?;
+    equal(
+        "the definition's owner",
+        tags["penstock:operator"].as_str(),
+        Some(stage.owner().as_str()),
     )
 }
 
@@ -157,9 +163,9 @@ pub async fn service(stage: &Stage) -> Result<(), Error> {
         network.assign_public_ip().map(|one| one.as_str()),
         Some("DISABLED"),
     )?;
-    let tags = tags(service.tags());
+    let (tags, owner) = (tags(service.tags()), stage.owner());
     for (key, wanted) in [
-        ("penstock:operator", "penstock"),
+        ("penstock:operator", owner.as_str()),
         ("penstock:connector", "orders"),
         ("team", "checkout"),
     ] {

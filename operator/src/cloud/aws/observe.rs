@@ -12,8 +12,13 @@ use penstock_crds::Name;
 use crate::cloud::aws::{Aws, resource_id};
 use crate::cloud::call::all;
 use crate::cloud::ecs::{self, Batch, definition, deployment, failure};
+use crate::cloud::scaling::Held;
 use crate::cloud::{Error, alarms, metrics, scaling};
-use crate::plan::resources::{Deployment, DeploymentProgress, Observed, Scaling, ServiceLife, Subject};
+use crate::plan::owner::Holder;
+use crate::plan::resources::{
+    Deployment, DeploymentProgress, FOREIGN_DEFINITIONS, FOREIGN_SERVICE, FOREIGN_TARGET, Observed, Scaling,
+    ServiceLife, Subject,
+};
 
 /// Reads what AWS holds for each subject.
 pub(super) async fn observe(aws: &Aws, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, Error>> {
@@ -73,16 +78,21 @@ async fn observe_one(aws: &Aws, subject: &Subject, parts: Result<Parts, Error>) 
     let service = parts
         .service
         .filter(|service| ecs::life(service) != ServiceLife::Absent);
-    let is_ours = service
-        .as_ref()
-        .is_some_and(|service| aws.owns(subject, &ecs::tags(service.tags())));
-    if service.is_some() && !is_ours {
-        observed.foreign.insert("service".to_owned());
-    }
-    let service = service.filter(|_| is_ours);
-    add_scaling(aws, subject, parts.target, is_ours, &mut observed).await?;
+    let holder = |service: &SdkService| aws.holder(subject, &ecs::tags(service.tags()));
+    let theirs = service.as_ref().and_then(holder);
+    let service = service.filter(|_| theirs.is_none());
+    observed
+        .foreign
+        .extend(theirs.map(|holder| (FOREIGN_SERVICE.to_owned(), holder)));
+    add_scaling(aws, subject, parts.target, service.is_some(), &mut observed).await?;
     add_alarms(aws, subject, &parts.alarms, &mut observed).await?;
-    (observed.revisions, observed.inactive_revisions) = definition::revisions(aws, subject).await?;
+    let family = definition::family(aws, subject).await?;
+    (observed.revisions, observed.inactive_revisions) = (family.active, family.inactive);
+    // Where we have a service, the family is ours, and whatever else stands there is of no use to anybody.
+    let theirs = family.theirs.filter(|_| service.is_none());
+    observed
+        .foreign
+        .extend(theirs.map(|holder| (FOREIGN_DEFINITIONS.to_owned(), holder)));
     match service {
         Some(service) => add_service(aws, subject, &service, &mut observed).await?,
         None => aws.caches.services.remove(&subject.name),
@@ -123,7 +133,7 @@ fn may_have_failed(observed: &Observed) -> bool {
     observed.counts.running < observed.counts.desired || !observed.deployment.as_ref().is_none_or(is_settled)
 }
 
-/// A target belongs to whom its service belongs to; one that is left over without a service, to whom its tags name.
+/// A target belongs to whom its tags name; one that names nobody, to whom its service belongs.
 async fn add_scaling(
     aws: &Aws,
     subject: &Subject,
@@ -136,8 +146,18 @@ async fn add_scaling(
         return Ok(());
     };
     aws.caches.targets.put(resource_id(subject), ());
-    if !service_is_ours && !scaling::is_ours(aws, subject, &target).await? {
-        return Ok(());
+    match scaling::holder(aws, subject, &target).await? {
+        Held::ByUs => {}
+        Held::ByNobody | Held::Unknown if service_is_ours => {}
+        Held::ByOther(holder) => {
+            observed.foreign.insert(FOREIGN_TARGET.to_owned(), holder);
+            return Ok(());
+        }
+        Held::ByNobody => {
+            observed.foreign.insert(FOREIGN_TARGET.to_owned(), Holder::default());
+            return Ok(());
+        }
+        Held::Unknown => return Ok(()),
     }
     let policies = scaling::policies(aws, subject).await?;
     let own_arn = target
@@ -162,8 +182,8 @@ async fn add_alarms(
 ) -> Result<(), Error> {
     for alarm in alarms {
         let name = alarm.alarm_name().unwrap_or_default().to_owned();
-        if !alarms::is_ours(aws, subject, alarm).await? {
-            observed.foreign.insert(name);
+        if let Some(holder) = alarms::holder(aws, subject, alarm).await? {
+            observed.foreign.insert(name, holder);
             continue;
         }
         observed

@@ -16,10 +16,11 @@ use crate::cloud::Call;
 use crate::plan::action::CountCause;
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
+use crate::plan::owner::Holder;
 use crate::plan::resources::{
     Capacity, DeploymentProgress, Policy, PolicyMetric, Resources, ServiceLife, TaskHealth, Tasks,
 };
-use crate::samples::{connector, orders, orders_spec};
+use crate::samples::{connector, orders, orders_spec, owner};
 
 const REGION: &str = "eu-west-1";
 const ACCOUNT: &str = "123456789012";
@@ -46,7 +47,7 @@ impl World {
         );
         tokio::spawn(async move { served.await.unwrap() });
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let aws = aws(&endpoint, "tests", Arc::clone(&calls)).await;
+        let aws = aws(&endpoint, owner(), Arc::clone(&calls)).await;
         aws.write
             .ecs
             .create_cluster()
@@ -165,7 +166,7 @@ impl World {
     }
 }
 
-async fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aws {
+async fn aws(endpoint: &str, owner: Owner, calls: Arc<Mutex<Vec<Call>>>) -> Aws {
     let credentials = Credentials::new(ACCOUNT, "secret", None, None, "tests");
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
@@ -177,7 +178,7 @@ async fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aw
     let observer: CallObserver = Arc::new(move |call| calls.lock().unwrap().push(call));
     let settings = AwsSettings {
         region: None,
-        operator: operator.to_owned(),
+        owner,
         observer: Some(observer),
     };
     Aws::over(config, settings).unwrap()
@@ -185,15 +186,14 @@ async fn aws(endpoint: &str, operator: &str, calls: Arc<Mutex<Vec<Call>>>) -> Aw
 
 fn subject() -> Subject {
     Subject {
-        name: orders(),
         uid: "t/0/1".to_owned(),
-        cluster: "data".to_owned(),
+        ..crate::samples::subject(orders())
     }
 }
 
 fn around() -> Surroundings {
     Surroundings {
-        operator: "tests".to_owned(),
+        owner: owner(),
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
         container_insights: false,
@@ -503,24 +503,148 @@ impl World {
     }
 }
 
+/// An operator of the same name that keeps other documents.
+fn neighbour() -> Owner {
+    Owner {
+        installation: "MkU3OEVBNTcwNTJENDM2Qg/other".parse().unwrap(),
+        ..owner()
+    }
+}
+
+/// The sample's connector as the neighbour sees it.
+async fn seen_by(world: &World, owner: Owner) -> (Aws, Observed) {
+    let aws = aws(world.aws.config.endpoint_url().unwrap(), owner, Arc::default()).await;
+    let seen = aws.observe(&[subject()]).await.remove(&orders()).unwrap().unwrap();
+    (aws, seen)
+}
+
+fn held_by(owner: &Owner) -> Holder {
+    Holder {
+        operator: Some(owner.tag()),
+        connector: Some("orders".to_owned()),
+    }
+}
+
 #[tokio::test]
-async fn what_another_operator_owns_is_foreign() {
+async fn what_another_installation_of_the_same_name_owns_is_foreign_and_its_owner_known() {
     let world = World::start().await;
     world.reach(&wanted(&sample()), AWAKE).await;
-    let endpoint = world.aws.config.endpoint_url().unwrap();
-    let other = aws(endpoint, "other", Arc::default()).await;
-    let seen = other.observe(&[subject()]).await.remove(&orders()).unwrap().unwrap();
+    let (other, seen) = seen_by(&world, neighbour()).await;
     assert_eq!(seen.resources, Resources::default());
-    assert!(seen.foreign.contains("service"));
-    assert!(
-        seen.foreign.contains("penstock-orders-highCpuUsageAndMaxScaledOut"),
-        "{:?}",
-        seen.foreign
-    );
+    for what in [
+        "service",
+        "scalable target",
+        "task definitions",
+        "penstock-orders-highCpuUsageAndMaxScaledOut",
+    ] {
+        assert_eq!(seen.foreign.get(what), Some(&held_by(&owner())), "{what}");
+    }
     assert_eq!((seen.revisions.len(), seen.life), (0, ServiceLife::Absent));
+    for count in [AWAKE, CountRule::Zero(CountCause::Delete)] {
+        assert_eq!(diff(&wanted(&sample()), &seen, &rules(count)), []);
+        assert_eq!(diff(&Resources::default(), &seen, &rules(count)), []);
+    }
     let clusters = ["data".to_owned()].into();
     assert_eq!(other.owned(&clusters).await.unwrap(), []);
     assert_eq!(world.aws.owned(&clusters).await.unwrap(), [subject()]);
+}
+
+#[tokio::test]
+async fn a_stopped_connector_keeps_its_name_by_its_task_definitions() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    world.until(is_completed).await;
+    let keeping = Rules {
+        keep_revisions: 3,
+        ..rules(CountRule::Zero(CountCause::Delete))
+    };
+    for action in diff(&Resources::default(), &world.observe().await, &keeping) {
+        world.aws.apply(&subject(), &action, None).await.unwrap();
+    }
+    let stopped = world.until(|seen| seen.life == ServiceLife::Absent).await;
+    assert_eq!(stopped.revisions.len(), 1);
+    assert!(stopped.foreign.is_empty() && !stopped.is_taken());
+    let (_, seen) = seen_by(&world, neighbour()).await;
+    assert_eq!(
+        seen.foreign,
+        [("task definitions".to_owned(), held_by(&owner()))].into()
+    );
+    assert_eq!(diff(&wanted, &seen, &rules(AWAKE)), []);
+    assert!(world.observe().await.revisions.len() == 1, "nobody took it away");
+}
+
+#[tokio::test]
+async fn a_target_that_another_left_behind_would_rule_a_service_so_none_is_made() {
+    let world = World::start().await;
+    world.reach(&wanted(&sample()), AWAKE).await;
+    let delete = world.aws.write.ecs.delete_service().cluster("data");
+    delete.service("penstock-orders").force(true).send().await.unwrap();
+    world.until(|seen| seen.life == ServiceLife::Absent).await;
+    let (other, seen) = seen_by(&world, neighbour()).await;
+    assert_eq!(seen.foreign.get("scalable target"), Some(&held_by(&owner())));
+    assert_eq!(diff(&wanted(&sample()), &seen, &rules(AWAKE)), []);
+    drop(other);
+    assert!(
+        world.observe().await.resources.scaling.is_some(),
+        "to its owner it is its own"
+    );
+}
+
+#[tokio::test]
+async fn task_definitions_that_two_registered_in_one_family_are_cleaned_by_their_own_operators_alone() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    let service = wanted.service.as_ref().unwrap();
+    let (other, _) = seen_by(&world, neighbour()).await;
+    let mut tags = rules(AWAKE).tags;
+    tags.insert("penstock:operator".to_owned(), neighbour().tag());
+    let register = Action::RegisterTaskDefinition {
+        content: Box::new(service.revision.task_definition.clone()),
+        tags,
+    };
+    let theirs = other.apply(&subject(), &register, None).await.unwrap().arn.unwrap();
+    world.aws.caches.definitions.remove(&theirs);
+    let blocked = world.observe().await;
+    assert!(blocked.is_taken(), "{:?}", blocked.foreign);
+    let (_, seen) = seen_by(&world, neighbour()).await;
+    assert_eq!(seen.revisions[0].arn, theirs);
+    let free: Vec<_> = diff(&wanted, &seen, &rules(AWAKE))
+        .iter()
+        .map(Action::operation)
+        .collect();
+    assert_eq!(
+        free[0], "CreateService",
+        "its own definition keeps nobody from its own service"
+    );
+    let done = diff(&Resources::default(), &blocked, &rules(AWAKE));
+    assert_eq!(done, [], "what the other registered is left alone");
+}
+
+#[tokio::test]
+async fn a_policy_that_a_person_added_under_another_name_is_left_alone() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    let policy = Policy {
+        metric: PolicyMetric::Predefined("ECSServiceAverageCPUUtilization".to_owned()),
+        ..wanted.scaling.as_ref().unwrap().policies["penstock-orders-memory"].clone()
+    };
+    let put = |name: &str| Action::PutScalingPolicy {
+        name: name.to_owned(),
+        policy: Box::new(policy.clone()),
+    };
+    let by_hand = "penstock-by-hand".to_owned();
+    world.aws.apply(&subject(), &put(&by_hand), None).await.unwrap();
+    assert_eq!(world.reach(&wanted, AWAKE).await, [""; 0]);
+    let removed = Action::DeleteScalingPolicy { name: by_hand };
+    world.aws.apply(&subject(), &removed, None).await.unwrap();
+    world
+        .aws
+        .apply(&subject(), &put("penstock-orders-former"), None)
+        .await
+        .unwrap();
+    assert_eq!(world.reach(&wanted, AWAKE).await, ["DeleteScalingPolicy"]);
 }
 
 #[tokio::test]
@@ -652,7 +776,7 @@ async fn an_absent_cluster_has_no_service_and_nothing_listens_is_no_absence() {
         .unwrap();
     assert_eq!((seen.life, seen.container_insights), (ServiceLife::Absent, false));
     for endpoint in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
-        let nobody = aws(endpoint, "tests", Arc::default()).await;
+        let nobody = aws(endpoint, owner(), Arc::default()).await;
         let unknown = nobody
             .observe(std::slice::from_ref(&elsewhere))
             .await
@@ -804,7 +928,12 @@ async fn a_launch_type_that_ecs_cannot_change_is_refused_before_the_call() {
 #[tokio::test]
 async fn without_a_region_there_is_no_aws() {
     let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    let refused = Aws::over(config, AwsSettings::default()).err().unwrap();
+    let settings = AwsSettings {
+        region: None,
+        owner: owner(),
+        observer: None,
+    };
+    let refused = Aws::over(config, settings).err().unwrap();
     assert!(refused.to_string().contains("AWS_REGION"), "{refused}");
 }
 
@@ -903,7 +1032,7 @@ async fn answered_by<A: axum::response::IntoResponse>(
     let stop = CancellationToken::new();
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::spawn(async move { served.await.unwrap() });
-    let aws = aws(&endpoint, "tests", Arc::default()).await;
+    let aws = aws(&endpoint, owner(), Arc::default()).await;
     let scope = Scope {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),

@@ -20,6 +20,7 @@ use crate::cloud::call::all;
 use crate::cloud::ecs::service::{receipt, sdk_tags};
 use crate::cloud::ecs::tags;
 use crate::cloud::{Error, Receipt};
+use crate::plan::owner::Holder;
 use crate::plan::resources::{Container, HealthCheck, RegisteredRevision, Subject, TaskDefinition};
 
 /// INACTIVE definitions looked at in one observation: a pass deletes no more than 10.
@@ -77,11 +78,18 @@ pub(in crate::cloud) async fn content_or_other(aws: &Aws, arn: &str) -> Result<T
     Ok(other(arn, &why))
 }
 
-/// Returns the ACTIVE definitions of the family that are ours, newest first, and the INACTIVE ones.
-pub(in crate::cloud) async fn revisions(
-    aws: &Aws,
-    subject: &Subject,
-) -> Result<(Vec<RegisteredRevision>, Vec<String>), Error> {
+/// The definitions of a family.
+pub(in crate::cloud) struct Family {
+    /// Those that are ACTIVE and ours, newest first.
+    pub(in crate::cloud) active: Vec<RegisteredRevision>,
+    /// Those that are INACTIVE and ours.
+    pub(in crate::cloud) inactive: Vec<String>,
+    /// Whose the newest is that is ACTIVE and another operator's; what no operator made stands in nobody's way.
+    pub(in crate::cloud) theirs: Option<Holder>,
+}
+
+/// Returns the definitions of the subject's family, as far as it has use for them.
+pub(in crate::cloud) async fn family(aws: &Aws, subject: &Subject) -> Result<Family, Error> {
     let family = subject.service_name();
     let active = list(aws, &family, TaskDefinitionStatus::Active, SortOrder::Desc, 100).await?;
     let inactive = match aws.caches.inactive.get(&family) {
@@ -92,9 +100,13 @@ pub(in crate::cloud) async fn revisions(
             listed
         }
     };
-    let active = only_ours(aws, subject, active).await?;
-    let inactive = only_ours(aws, subject, inactive).await?;
-    Ok((active, inactive.into_iter().map(|one| one.arn).collect()))
+    let (active, others) = by_owner(aws, subject, active).await?;
+    let (inactive, _) = by_owner(aws, subject, inactive).await?;
+    Ok(Family {
+        active,
+        inactive: inactive.into_iter().map(|one| one.arn).collect(),
+        theirs: others.into_iter().find(|holder| holder.operator.is_some()),
+    })
 }
 
 /// Returns one page: the family's newest hundred are all that a pass can have use for.
@@ -125,18 +137,25 @@ fn family_of(arn: &str) -> Option<&str> {
     arn.rsplit_once('/')?.1.rsplit_once(':').map(|(family, _)| family)
 }
 
-async fn only_ours(aws: &Aws, subject: &Subject, arns: Vec<String>) -> Result<Vec<RegisteredRevision>, Error> {
+/// Returns the definitions that are ours, and whose the others are.
+async fn by_owner(
+    aws: &Aws,
+    subject: &Subject,
+    arns: Vec<String>,
+) -> Result<(Vec<RegisteredRevision>, Vec<Holder>), Error> {
     let found = all(arns.iter().map(|arn| describe(aws, arn).boxed()).collect()).await;
-    let mut ours = Vec::new();
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
     for (arn, found) in arns.into_iter().zip(found) {
-        if let Some(registered) = found?.filter(|registered| aws.owns(subject, &registered.tags)) {
-            ours.push(RegisteredRevision {
+        let Some(registered) = found? else { continue };
+        match aws.holder(subject, &registered.tags) {
+            Some(holder) => others.push(holder),
+            None => ours.push(RegisteredRevision {
                 arn,
                 content: registered.content.clone().ok(),
-            });
+            }),
         }
     }
-    Ok(ours)
+    Ok((ours, others))
 }
 
 /// Registers a revision. Never repeated by the SDK: every call makes another revision.

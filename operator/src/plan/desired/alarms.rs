@@ -9,22 +9,17 @@ use crate::plan::desired::scaling::{
     expression, int, is_foreign_queue, metric, published_backlog, queue_lines, queue_metric, seconds, service_metric,
     uses_container_insights,
 };
-use crate::plan::resources::{Alarm, MetricQuery, service_name};
+use crate::plan::resources::{Alarm, MetricQuery};
 
 pub(super) fn alarms(connector: &Connector, phase: Phase, around: &Surroundings) -> BTreeMap<String, Alarm> {
     let made = |wanted: &penstock_crds::Alarm| {
         let metrics = metrics(connector, wanted, around)?;
         Some((
-            alarm_name(connector, wanted.kind),
+            around.owner.name.alarm_name(&connector.name, wanted.kind),
             alarm(connector, wanted, metrics, phase),
         ))
     };
     connector.alarms.iter().filter_map(made).collect()
-}
-
-/// Returns the name of one alarm of a connector.
-fn alarm_name(connector: &Connector, kind: AlarmKind) -> String {
-    format!("{}-{}", service_name(&connector.name), kind.as_str())
 }
 
 fn alarm(connector: &Connector, wanted: &penstock_crds::Alarm, metrics: Vec<MetricQuery>, phase: Phase) -> Alarm {
@@ -81,7 +76,7 @@ fn metrics(connector: &Connector, wanted: &penstock_crds::Alarm, around: &Surrou
         vec![metric(
             "use",
             label,
-            service_metric(connector, "AWS/ECS", name, "Average", period),
+            service_metric(connector, around, "AWS/ECS", name, "Average", period),
         )]
     };
     let (lines, hot) = match wanted.kind {
@@ -93,7 +88,7 @@ fn metrics(connector: &Connector, wanted: &penstock_crds::Alarm, around: &Surrou
             format!("use > {threshold}"),
         ),
         AlarmKind::BacklogHighAndMaxScaledOut if is_foreign_queue(connector, around) => (
-            vec![published_backlog(connector, "backlog", period)],
+            vec![published_backlog(connector, around, "backlog", period)],
             format!("backlog > {threshold}"),
         ),
         AlarmKind::BacklogHighAndMaxScaledOut => (
@@ -124,13 +119,13 @@ fn at_maximum(
     around: &Surroundings,
 ) -> Vec<MetricQuery> {
     let most = most(connector);
-    let insights = |name| service_metric(connector, "ECS/ContainerInsights", name, "Average", period);
+    let insights = |name| service_metric(connector, around, "ECS/ContainerInsights", name, "Average", period);
     let condition = if uses_container_insights(connector, around) {
         lines.push(metric("tasks", "desired tasks", insights("DesiredTaskCount")));
         lines.push(metric("deployments", "deployments", insights("DeploymentCount")));
         format!("IF({hot} AND tasks >= {most} AND deployments <= 1, 1, 0)")
     } else {
-        let running = service_metric(connector, "AWS/ECS", "CPUUtilization", "SampleCount", period);
+        let running = service_metric(connector, around, "AWS/ECS", "CPUUtilization", "SampleCount", period);
         lines.push(metric("tasks", "running tasks", running));
         // The sample count is one a minute for each task, so a longer period counts each task several times.
         let minutes = period.unwrap_or(60) / 60;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use penstock_crds::{Connector, Phase, RunningTasks};
 
 use crate::plan::desired::Surroundings;
-use crate::plan::resources::{MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, Suspension, service_name};
+use crate::plan::resources::{MetricQuery, MetricStat, Policy, PolicyMetric, Scaling, Suspension};
 
 /// The namespace of what the operator publishes itself.
 pub(super) const OWN_NAMESPACE: &str = "Penstock";
@@ -59,7 +59,7 @@ fn policies(connector: &Connector, around: &Surroundings) -> BTreeMap<String, Po
     let cpu = wanted
         .cpu
         .map(|target| ("cpu", predefined("ECSServiceAverageCPUUtilization", target)));
-    let named = |(kind, policy)| (format!("{}-{kind}", service_name(&connector.name)), policy);
+    let named = |(kind, policy)| (around.owner.name.policy_name(&connector.name, kind), policy);
     [backlog, memory, cpu].into_iter().flatten().map(named).collect()
 }
 
@@ -72,7 +72,7 @@ fn backlog_per_task(connector: &Connector, around: &Surroundings) -> Vec<MetricQ
     if is_foreign_queue(connector, around) {
         return vec![MetricQuery {
             return_data: true,
-            ..published_backlog(connector, "backlog", None)
+            ..published_backlog(connector, around, "backlog", None)
         }];
     }
     let mut lines = queue_lines(connector, None);
@@ -117,13 +117,14 @@ fn running_line(connector: &Connector, around: &Surroundings, period: Option<i32
     let stat = if uses_container_insights(connector, around) {
         service_metric(
             connector,
+            around,
             "ECS/ContainerInsights",
             "RunningTaskCount",
             "Average",
             period,
         )
     } else {
-        service_metric(connector, "AWS/ECS", "CPUUtilization", "SampleCount", period)
+        service_metric(connector, around, "AWS/ECS", "CPUUtilization", "SampleCount", period)
     };
     metric("running", "running tasks", stat)
 }
@@ -142,16 +143,22 @@ pub fn uses_container_insights(connector: &Connector, around: &Surroundings) -> 
     }
 }
 
-pub(super) fn published_backlog(connector: &Connector, id: &str, period: Option<i32>) -> MetricQuery {
+pub(super) fn published_backlog(
+    connector: &Connector,
+    around: &Surroundings,
+    id: &str,
+    period: Option<i32>,
+) -> MetricQuery {
     metric(
         id,
         "backlog per task",
-        service_metric(connector, OWN_NAMESPACE, "BacklogPerTask", "Average", period),
+        service_metric(connector, around, OWN_NAMESPACE, "BacklogPerTask", "Average", period),
     )
 }
 
 pub(super) fn service_metric(
     connector: &Connector,
+    around: &Surroundings,
     namespace: &str,
     name: &str,
     statistic: &str,
@@ -159,7 +166,7 @@ pub(super) fn service_metric(
 ) -> MetricStat {
     let dimensions = [
         ("ClusterName", connector.service.cluster.clone()),
-        ("ServiceName", service_name(&connector.name)),
+        ("ServiceName", around.owner.name.service_name(&connector.name)),
     ];
     stat(namespace, name, dimensions.into(), statistic, period)
 }

@@ -9,16 +9,21 @@ use penstock_crds::{
     TargetStateSpec,
 };
 
-use crate::plan::resources::{Container, HealthCheck, TaskDefinition, service_name};
+use crate::plan::owner::OperatorName;
+use crate::plan::resources::{Container, HealthCheck, TaskDefinition};
 
 /// The label whose change replaces every task, as a rollout restart of Kubernetes does: seen in the revision itself, so
 /// a restart is never made twice.
 const RESTARTED_AT: &str = "penstock.dev/restarted-at";
 
-pub(super) fn task_definition(connector: &Connector, target: Option<&TargetStateSpec>) -> TaskDefinition {
+pub(super) fn task_definition(
+    connector: &Connector,
+    target: Option<&TargetStateSpec>,
+    operator: &OperatorName,
+) -> TaskDefinition {
     let task = &connector.task;
     TaskDefinition {
-        family: service_name(&connector.name),
+        family: operator.service_name(&connector.name),
         cpu: task.cpu,
         memory: task.memory,
         architecture: match task.architecture {

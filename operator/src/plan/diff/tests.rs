@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::cloud::fake::{after, nothing, settle};
 use crate::plan::desired::{Surroundings, desired, tags};
-use crate::plan::resources::{Alarm, Deployment, Policy, RegisteredRevision};
-use crate::samples::{connector, orders_spec};
+use crate::plan::owner::Holder;
+use crate::plan::resources::{Alarm, Deployment, FOREIGN_DEFINITIONS, FOREIGN_SERVICE, Policy, RegisteredRevision};
+use crate::samples::{connector, orders_spec, owner};
 
 /// A whole set of resources from a sample document, varied in the fields that the numbers pick.
 fn resources(memory: u32, max: u32, label: u8, alarms: u8, policies: u8, threshold: u64) -> Resources {
@@ -28,7 +29,7 @@ fn resources(memory: u32, max: u32, label: u8, alarms: u8, policies: u8, thresho
     );
     let state = judged.expect("a document was written").state;
     let around = Surroundings {
-        operator: "penstock".to_owned(),
+        owner: owner(),
         account: "123456789012".to_owned(),
         region: "eu-west-1".to_owned(),
         container_insights: policies.is_multiple_of(2),
@@ -56,7 +57,8 @@ prop_compose! {
 prop_compose! {
     fn any_observed()(
         resources in any_resources(), count in 0i32..4, draining in any::<bool>(), foreign_service in prop::bool::weighted(0.2),
-        foreign_alarm in prop::bool::weighted(0.2), registered in any::<bool>(), stray_policy in any::<bool>(),
+        foreign_alarm in prop::bool::weighted(0.2), foreign_target in prop::bool::weighted(0.2),
+        foreign_definitions in prop::bool::weighted(0.2), registered in any::<bool>(), stray_policy in any::<bool>(),
         stray_alarm in any::<bool>(), inactive in 0usize..3, deploying in any::<bool>(),
     ) -> Observed {
         let mut observed = Observed { resources, ..nothing() };
@@ -80,14 +82,21 @@ prop_compose! {
             observed.resources.alarms.extend(alarm.map(|alarm| ("penstock-orders-old".to_owned(), alarm)));
         }
         if foreign_service {
-            observed.foreign.insert(FOREIGN_SERVICE.to_owned());
+            observed.foreign.insert(FOREIGN_SERVICE.to_owned(), Holder::default());
             observed.resources.service = None;
             observed.resources.scaling = None;
             observed.life = ServiceLife::Active;
         }
         if foreign_alarm {
-            observed.foreign.insert(FOREIGN_ALARM.to_owned());
+            observed.foreign.insert(FOREIGN_ALARM.to_owned(), Holder::default());
             observed.resources.alarms.remove(FOREIGN_ALARM);
+        }
+        if foreign_target {
+            observed.foreign.insert(FOREIGN_TARGET.to_owned(), Holder::default());
+            observed.resources.scaling = None;
+        }
+        if foreign_definitions {
+            observed.foreign.insert(FOREIGN_DEFINITIONS.to_owned(), Holder::default());
         }
         observed.inactive_revisions = (0..inactive).map(|number| format!("arn:definition/penstock-orders:0{number}")).collect();
         if deploying {
@@ -102,14 +111,22 @@ const FOREIGN_ALARM: &str = "penstock-orders-highCpuUsageAndMaxScaledOut";
 
 /// What can be reached: what is wanted, but for what somebody else owns.
 fn reachable(desired: &Resources, observed: &Observed) -> Resources {
-    if observed.foreign.contains(FOREIGN_SERVICE) {
-        return Resources::default();
-    }
+    let drained = Observed {
+        life: if observed.life == ServiceLife::Draining {
+            ServiceLife::Absent
+        } else {
+            observed.life
+        },
+        ..observed.clone()
+    };
     let mut reachable = desired.clone();
-    if reachable.service.is_none() {
+    if drained.is_taken() || reachable.service.is_none() {
         return Resources::default();
     }
-    reachable.alarms.retain(|name, _| !observed.foreign.contains(name));
+    if observed.foreign.contains_key(FOREIGN_TARGET) {
+        reachable.scaling = None;
+    }
+    reachable.alarms.retain(|name, _| !observed.foreign.contains_key(name));
     reachable
 }
 
@@ -143,7 +160,7 @@ proptest! {
         }
         prop_assert_eq!(&observed.resources, &goal);
         prop_assert_eq!(diff(&desired, &observed, &rules(&desired)), vec![]);
-        prop_assert!(observed.revisions.len() <= 4 && observed.inactive_revisions.is_empty() || start.foreign.contains(FOREIGN_SERVICE));
+        prop_assert!(observed.revisions.len() <= 4 && observed.inactive_revisions.is_empty());
         if goal.service.is_some() {
             prop_assert!(observed.counts.desired >= 1);
         }
@@ -153,11 +170,21 @@ proptest! {
     fn what_is_foreign_is_in_no_action(desired in any_resources(), observed in any_observed()) {
         for action in diff(&desired, &observed, &rules(&desired)) {
             let text = action.to_string();
-            if observed.foreign.contains(FOREIGN_ALARM) {
+            if observed.foreign.contains_key(FOREIGN_ALARM) {
                 prop_assert!(!text.contains(FOREIGN_ALARM), "{text}");
             }
-            if observed.foreign.contains(FOREIGN_SERVICE) {
-                prop_assert!(matches!(action, Action::DeleteAlarms { .. }), "{text}");
+            if observed.foreign.contains_key(FOREIGN_TARGET) {
+                let scales = action.operation().contains("Scalable") || action.operation().contains("Scaling");
+                prop_assert!(!scales, "{text}");
+            }
+            // What is still done there is the removal of our own, known by its tags.
+            let of_ours = matches!(
+                action,
+                Action::DeleteAlarms { .. } | Action::DeregisterScalableTarget | Action::DeregisterTaskDefinition { .. }
+                    | Action::DeleteTaskDefinitions { .. }
+            );
+            if observed.is_taken() {
+                prop_assert!(of_ours, "{text}");
             }
         }
     }

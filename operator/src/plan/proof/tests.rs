@@ -5,7 +5,7 @@ use crate::cloud::fake::nothing;
 use crate::plan::accept::fresh_state;
 use crate::plan::desired::{Surroundings, desired};
 use crate::plan::resources::{Counts, Deployment, RegisteredRevision, ServiceLife, TaskHealth};
-use crate::samples::{connector, orders_spec};
+use crate::samples::{connector, orders_spec, owner};
 
 const ARN: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/penstock-orders:1";
 
@@ -17,7 +17,7 @@ fn state() -> State {
 fn running(change: impl FnOnce(&mut Connector)) -> Observed {
     let mut connector = connector(&orders_spec());
     change(&mut connector);
-    let around = Surroundings::default();
+    let around = Surroundings::of(&owner(), &nothing());
     let resources = desired(&connector, Phase::Awake, &state(), None, &around);
     let revision = resources.service.as_ref().map(|service| service.revision.clone());
     let content = revision.as_ref().map(|revision| revision.task_definition.clone());

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
+use super::ownership::{ORPHANED, name_taken, orphaned};
 use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
@@ -81,7 +82,7 @@ fn ready(outcome: Outcome<'_>) -> Judgement {
         Verdict::Keep(connector, _) => connector,
         Verdict::Remove => return no("Deleting", "the connector was withdrawn"),
         Verdict::Refuse => return no("Refused", "no document has been accepted yet"),
-        Verdict::Orphan => return no("Orphan", "there is no document"),
+        Verdict::Orphan => return no(ORPHANED, "there is no document"),
     };
     let Some(observed) = outcome.observed else {
         return unknown(
@@ -209,13 +210,12 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
         return no("Refused", told.collect::<Vec<_>>().join("; "));
     }
     if outcome.judged.verdict == Verdict::Orphan {
-        return no(
-            "Orphan",
-            "resources carry this connector's tag and there is no document",
-        );
+        return no(ORPHANED, orphaned(outcome));
     }
-    if let Some(observed) = outcome.observed.filter(|observed| !observed.foreign.is_empty()) {
-        return no("NameTaken", name_taken(observed));
+    // Who was withdrawn needs no name.
+    let wanted = matches!(outcome.judged.verdict, Verdict::Keep(..));
+    if let Some(observed) = outcome.observed.filter(|seen| wanted && !seen.foreign.is_empty()) {
+        return no("NameTaken", name_taken(outcome.owner, outcome.name, observed));
     }
     match outcome.plan.filter(|plan| plan.held) {
         Some(plan) => no(
@@ -238,13 +238,6 @@ fn is_draining(outcome: Outcome<'_>) -> bool {
         && outcome
             .observed
             .is_some_and(|observed| observed.life == ServiceLife::Draining)
-}
-
-fn name_taken(observed: &Observed) -> String {
-    let names = observed.foreign.iter().cloned().collect::<Vec<_>>().join(", ");
-    format!(
-        "AWS resources that Penstock did not make have the names it needs: {names}; remove them or rename the connector"
-    )
 }
 
 fn progressing(outcome: Outcome<'_>) -> Judgement {

@@ -7,12 +7,12 @@ use crate::cloud::fake::nothing;
 use crate::plan::accept::accept;
 use crate::plan::desired::desired;
 use crate::plan::resources::{Counts, Deployment, DeploymentProgress};
-use crate::samples::{connector, orders, orders_spec, wanted};
+use crate::samples::{connector, orders, orders_spec, owner, wanted};
 
 /// Tasks of a cluster without Container Insights, whose CPUUtilization had so many samples in each minute.
 fn sampled(running: i32, samples: &[f64]) -> Observed {
     let state = judged().state;
-    let around = Surroundings::default();
+    let around = Surroundings::of(&owner(), &nothing());
     Observed {
         resources: desired(&connector(&orders_spec()), Phase::Awake, &state, None, &around),
         life: ServiceLife::Active,
@@ -47,6 +47,7 @@ fn at(seconds: i64, observed: &Observed, previous: Option<&Status>) -> Status {
         taken: &[],
         failure: None,
         previous,
+        owner: &owner(),
         now: Timestamp::from_second(seconds).expect("in range"),
     })
 }

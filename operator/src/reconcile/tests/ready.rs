@@ -52,7 +52,7 @@ impl World {
         self.cloud.observed(&orders()).deployment.expect("it was deployed")
     }
 
-    fn message(&self, kind: ConditionType) -> String {
+    pub(super) fn message(&self, kind: ConditionType) -> String {
         let status = self.status().expect("a status was written");
         let found = status.conditions.into_iter().find(|one| one.r#type == kind);
         found.expect("every status has it").message
