@@ -19,6 +19,8 @@ mod alarm_lists;
 mod alarms;
 #[path = "contract/boto3.rs"]
 mod boto3;
+#[path = "contract/capacity.rs"]
+mod capacity;
 #[path = "contract/check.rs"]
 mod check;
 #[path = "contract/definitions.rs"]
@@ -39,6 +41,8 @@ mod made;
 mod messages;
 #[path = "contract/metrics.rs"]
 mod metrics;
+#[path = "contract/placement.rs"]
+mod placement;
 #[path = "contract/policies.rs"]
 mod policies;
 #[path = "contract/queue.rs"]
@@ -88,6 +92,8 @@ fn all() -> impl Iterator<Item = &'static Check> {
         definitions::CHECKS,
         services::CHECKS,
         deployments::CHECKS,
+        placement::CHECKS,
+        capacity::CHECKS,
         targets::CHECKS,
         policies::CHECKS,
     ];

@@ -203,6 +203,92 @@ def services_are_listed_in_pages(world):
     equal("the pages' lengths", [len(page["serviceArns"]) for page in pages], [2, 1])
 
 
+DISTINCT = {"type": "distinctInstance"}
+PACKED = {"type": "binpack", "field": "memory"}
+
+
+def placement(seen):
+    """Placement as it is meant: ECS shows some fields in capitals, which its documentation does not promise."""
+    strategies = [{"type": one["type"], "field": one.get("field", "").lower()} for one in seen["placementStrategy"]]
+    return seen["placementConstraints"], strategies
+
+
+@check
+def placement_is_described_as_given(world):
+    home, service = Home(world), name("service")
+    zones = {"type": "spread", "field": "attribute:ecs.availability-zone"}
+    home.create(service, launchType="EC2", placementConstraints=[DISTINCT], placementStrategy=[zones, PACKED])
+    equal("the placement", placement(home.described(service)), ([DISTINCT], [zones, PACKED]))
+
+
+@check
+def placement_is_changed_without_a_deployment(world):
+    home, service = Home(world), name("service")
+    home.create(service, launchType="EC2", placementConstraints=[DISTINCT], placementStrategy=[PACKED])
+    before = home.described(service)
+    home.ecs.update_service(cluster=home.cluster, service=service, placementStrategy=[{"type": "random"}])
+    after = home.described(service)
+    equal("the placement", placement(after), ([DISTINCT], [{"type": "random", "field": ""}]))
+    equal("the deployments", [one["id"] for one in after["deployments"]], [one["id"] for one in before["deployments"]])
+
+
+@check
+def fargate_refuses_placement_constraints(world):
+    home = Home(world)
+    refused("a constraint on Fargate", ["InvalidParameterException"], "not supported with FARGATE", home.create, service=name("service"), placementConstraints=[DISTINCT])
+
+
+@check
+def cluster_is_given_its_providers(world):
+    home = Home(world)
+    home.ecs.put_cluster_capacity_providers(cluster=home.cluster, capacityProviders=["FARGATE_SPOT"], defaultCapacityProviderStrategy=[])
+    equal("its providers", home.ecs.describe_clusters(clusters=[home.cluster])["clusters"][0]["capacityProviders"], ["FARGATE_SPOT"])
+
+
+@check
+def strategy_is_changed_only_by_a_forced_deployment(world):
+    home = Home(world)
+    home.ecs.put_cluster_capacity_providers(cluster=home.cluster, capacityProviders=["FARGATE", "FARGATE_SPOT"], defaultCapacityProviderStrategy=[])
+    service = home.created()
+    before = home.described(service)
+    strategy = [{"capacityProvider": "FARGATE", "base": 1, "weight": 0}, {"capacityProvider": "FARGATE_SPOT", "base": 0, "weight": 3}]
+    update = {"cluster": home.cluster, "service": service, "capacityProviderStrategy": strategy}
+    refused("a strategy without a forced deployment", ["InvalidParameterException"], "must force a new deployment", home.ecs.update_service, **update)
+    home.ecs.update_service(**update, forceNewDeployment=True)
+    after = home.described(service)
+    equal("the strategy and the launch type", (after["capacityProviderStrategy"], after.get("launchType")), (strategy, None))
+    holds("the deployment is another one", after["deployments"][0]["id"] != before["deployments"][0]["id"])
+
+
+@check
+def provider_is_described_as_created(world):
+    ecs, provider = world.client("ecs"), name("provider")
+    group = f"arn:aws:autoscaling:{world.region}:{world.account}:autoScalingGroup:1:autoScalingGroupName/{provider}"
+    ecs.create_capacity_provider(name=provider, autoScalingGroupProvider={"autoScalingGroupArn": group, "managedScaling": {"status": "DISABLED"}})
+    world.later(ecs.delete_capacity_provider, capacityProvider=provider)
+    answer = ecs.describe_capacity_providers(capacityProviders=[provider, "nobody"])
+    seen = answer["capacityProviders"][0]
+    equal("the provider", (seen["name"], seen["status"], seen["capacityProviderArn"]), (provider, "ACTIVE", f"arn:aws:ecs:{world.region}:{world.account}:capacity-provider/{provider}"))
+    equal("its group", (seen["autoScalingGroupProvider"]["autoScalingGroupArn"], seen["autoScalingGroupProvider"]["managedScaling"]["status"]), (group, "DISABLED"))
+    equal("what is told of nobody", [one["reason"] for one in answer["failures"]], ["MISSING"])
+
+
+@check
+def instance_is_described_as_registered(world):
+    home = Home(world)
+    identity = {"instanceId": "i-0a1b2c3d", "instanceType": "m5.large", "availabilityZone": f"{world.region}a"}
+    resources = [{"name": "CPU", "type": "INTEGER", "integerValue": 2048}, {"name": "MEMORY", "type": "INTEGER", "integerValue": 7680}]
+    made = home.ecs.register_container_instance(cluster=home.cluster, instanceIdentityDocument=json.dumps(identity), totalResources=resources, attributes=[{"name": "stack", "value": "prod"}])
+    arn = made["containerInstance"]["containerInstanceArn"]
+    world.later(home.ecs.deregister_container_instance, cluster=home.cluster, containerInstance=arn)
+    seen = home.ecs.describe_container_instances(cluster=home.cluster, containerInstances=[arn])["containerInstances"][0]
+    equal("the instance", (seen["status"], seen["ec2InstanceId"]), ("ACTIVE", "i-0a1b2c3d"))
+    attributes = {one["name"]: one.get("value") for one in seen["attributes"]}
+    equal("the attributes", [attributes.get(one) for one in ("ecs.instance-type", "ecs.availability-zone", "stack")], ["m5.large", f"{world.region}a", "prod"])
+    for which in ("registeredResources", "remainingResources"):
+        equal(which, [one["integerValue"] for one in seen[which] if one["name"] in ("CPU", "MEMORY")], [2048, 7680])
+
+
 # Application Auto Scaling: awsJson 1.1
 
 

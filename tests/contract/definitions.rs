@@ -62,15 +62,25 @@ pub(crate) const CHECKS: &[Check] = &[
 
 /// Registers a small definition of the family, and returns it.
 pub(crate) async fn registered(world: &World, family: &str) -> Result<TaskDefinition, Failure> {
+    definition_of(world, family, Compatibility::Fargate, ("256", "512")).await
+}
+
+/// Registers a definition of this CPU and memory, and returns it.
+pub(crate) async fn definition_of(
+    world: &World,
+    family: &str,
+    requires: Compatibility,
+    (cpu, memory): (&str, &str),
+) -> Result<TaskDefinition, Failure> {
     let call = world
         .ecs()
         .register_task_definition()
         .family(family)
-        .cpu("256")
-        .memory("512");
+        .cpu(cpu)
+        .memory(memory);
     let call = call
         .network_mode(NetworkMode::Awsvpc)
-        .requires_compatibilities(Compatibility::Fargate);
+        .requires_compatibilities(requires);
     let container = ContainerDefinition::builder()
         .name("bridge")
         .image("penstock-bridge:1")

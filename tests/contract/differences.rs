@@ -92,6 +92,68 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         target: Target::Moto,
         checks: &[
+            "placement_is_described_as_given",
+            "placement_is_changed_without_a_deployment",
+            "rebalancing_is_on_unless_the_placement_forbids_it",
+        ],
+        what: "drops the placement that a service is created with, and has no rebalancing until an update names it",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &[
+            "definition_must_support_the_launch_type",
+            "public_address_is_refused_on_ec2",
+            "fargate_refuses_placement_constraints",
+            "fargate_refuses_placement_strategies",
+            "fargate_strategy_refuses_placement",
+            "eleven_placement_constraints_are_refused",
+            "six_placement_strategies_are_refused",
+            "distinct_instance_takes_no_expression",
+            "member_of_needs_a_sound_expression",
+            "packing_goes_by_cpu_or_memory",
+        ],
+        what: "takes any placement, address and definition for any launch type",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &["task_without_an_instance_is_told_as_an_event"],
+        what: "places no task of a service, and has no events",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &[
+            "strategy_names_providers_of_the_cluster",
+            "strategy_has_one_base_and_a_weight",
+            "launch_type_and_strategy_exclude_each_other",
+            "mixed_strategy_is_refused",
+            "strategy_is_changed_only_by_a_forced_deployment",
+            "empty_strategy_goes_back_to_the_launch_type",
+        ],
+        what: "takes any capacity provider strategy, and shows a launch type beside it",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &[
+            "fargate_providers_are_always_there",
+            "unknown_provider_is_not_given",
+            "provider_in_use_is_not_taken_away",
+            "provider_of_a_cluster_is_not_deleted",
+            "reserved_provider_name_is_refused",
+        ],
+        what: "does not have Fargate's capacity providers, and looks neither at names nor at who uses one",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &[
+            "instance_is_described_as_registered",
+            "instances_are_listed_by_query",
+            "cluster_with_instances_is_not_deleted",
+        ],
+        what: "registers only instances that its EC2 runs",
+    },
+    Difference {
+        target: Target::Moto,
+        checks: &[
             "service_is_created_once_for_a_token",
             "another_creation_under_the_name_is_refused",
         ],

@@ -80,9 +80,14 @@ impl Home {
 
 /// Returns the network that services of checks live in.
 pub(crate) fn network(world: &World) -> NetworkConfiguration {
+    network_with(world, AssignPublicIp::Disabled)
+}
+
+/// Returns the same network, with or without public addresses.
+pub(crate) fn network_with(world: &World, public: AssignPublicIp) -> NetworkConfiguration {
     let network = AwsVpcConfiguration::builder()
         .subnets(&world.network().subnet)
-        .assign_public_ip(AssignPublicIp::Disabled);
+        .assign_public_ip(public);
     let network = network.set_security_groups(world.network().security_group.clone().map(|group| vec![group]));
     let network = network.build().expect("a network has subnets");
     NetworkConfiguration::builder().awsvpc_configuration(network).build()

@@ -18,6 +18,10 @@ pub(crate) enum Made {
     Cluster(String),
     /// A service: cluster and name.
     Service(String, String),
+    /// A capacity provider.
+    Provider(String),
+    /// A container instance: cluster and ARN.
+    Instance(String, String),
     /// An ACTIVE task definition's ARN.
     Definition(String),
     /// A scalable target's resource id.
@@ -55,6 +59,14 @@ impl Made {
                     .send()
                     .await,
             ),
+            Self::Provider(name) => {
+                let call = world.ecs().delete_capacity_provider().capacity_provider(name);
+                gone(what, call.send().await)
+            }
+            Self::Instance(cluster, arn) => {
+                let call = world.ecs().deregister_container_instance().cluster(cluster);
+                gone(what, call.container_instance(arn).send().await)
+            }
             Self::Definition(arn) => gone(
                 what,
                 world
@@ -99,9 +111,10 @@ fn gone<T, E: ProvideErrorMetadata + Debug>(what: String, answer: Result<T, E>) 
         "AWS.SimpleQueueService.NonExistentQueue",
     ];
     let is_gone = |error: &E| {
-        // For task definitions ECS has no code of its own.
+        // For task definitions and capacity providers ECS has no code of its own.
         let message = error.message().unwrap_or_default();
-        let in_words = message.contains("does not exist") || message.contains("being deleted");
+        let words = ["does not exist", "being deleted", "provider was not found"];
+        let in_words = words.iter().any(|words| message.contains(words));
         in_words || error.code().is_some_and(|code| GONE.contains(&code))
     };
     match answer {
