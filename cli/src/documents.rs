@@ -12,7 +12,8 @@ use penstock_crds::{
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::yaml::{self, Node, Place};
+use crate::tree::{Node, Place, Unreadable};
+use crate::{json, yaml};
 
 /// The most bytes of one file.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -109,12 +110,15 @@ impl Bundle {
     }
 
     fn read(&mut self, file: &str, text: &str) {
-        let nodes = match yaml::read(text) {
+        let (format, read): (_, fn(&str) -> Result<Vec<Node>, Unreadable>) = match is_json(file, text) {
+            true => ("JSON", json::read),
+            false => ("YAML", yaml::read),
+        };
+        let nodes = match read(text) {
             Ok(nodes) => nodes,
-            Err(unreadable) => {
-                let why = format!("is neither YAML nor JSON: {}", unreadable.why);
-                let fault = Fault::without_value("document", why, "mend it there");
-                return self.findings.push(finding(file, unreadable.place, None, &fault));
+            Err(Unreadable { place, why, remedy }) => {
+                let fault = Fault::without_value("document", format!("cannot be read as {format}: {why}"), remedy);
+                return self.findings.push(finding(file, place, None, &fault));
             }
         };
         for node in nodes {
@@ -275,6 +279,12 @@ fn key_of(value: &serde_json::Value) -> Option<String> {
     Some(DocumentKey { kind, name }.to_string())
 }
 
+/// A file's name says what it holds. Standard input has none: there a brace begins JSON.
+fn is_json(file: &str, text: &str) -> bool {
+    let ending = Path::new(file).extension().unwrap_or_default();
+    ending.eq_ignore_ascii_case("json") || (file == STDIN && text.trim_start().starts_with('{'))
+}
+
 fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
     let mut texts = Vec::new();
     for path in paths {
@@ -419,6 +429,47 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn json_is_read_as_json_with_the_place_of_each_fault() {
+        let text = "{\n\t\"apiVersion\": \"penstock.dev/v1\",\n\t\"kind\": \"Profile\",\n\t\"metadata\": {\"name\": \"default\"},\n\t\"spec\": {\"task\": {\"memory\": \"512\"}}\n}";
+        for file in ["profile.json", STDIN] {
+            let bundle = judged(&[(file, text)], Elsewhere::Nowhere);
+            let beginning = format!("{file}:5:20: Profile/default: spec.task.memory: 512 is a text");
+            assert!(found(&bundle)[0].starts_with(&beginning), "{bundle:?}");
+        }
+        let cut = judged(&[("profile.json", &text[..text.len() - 1])], Elsewhere::Nowhere);
+        assert!(found(&cut)[0].starts_with("profile.json:6:1:"), "{cut:?}");
+        assert!(
+            found(&cut)[0].contains("cannot be read as JSON: the text ends"),
+            "{cut:?}"
+        );
+    }
+
+    #[test]
+    fn null_and_an_empty_text_are_no_documents_in_json() {
+        let null = judged(&[("null.json", "null\n")], Elsewhere::Nowhere);
+        assert_eq!(
+            found(&null),
+            [
+                "null.json:1:1: document: is null, where an object is expected; write an object with apiVersion, kind, metadata and spec"
+            ]
+        );
+        let empty = judged(&[("empty.json", "\n")], Elsewhere::Nowhere);
+        assert_eq!(found(&empty).len(), 1, "{empty:?}");
+    }
+
+    #[test]
+    fn yaml_in_braces_is_still_yaml_where_the_name_says_so() {
+        let braces = "{apiVersion: penstock.dev/v1, kind: Profile, metadata: {name: default}, spec: {}}";
+        let bundle = judged(&[("profile.yaml", braces)], Elsewhere::Nowhere);
+        assert_eq!(found(&bundle), Vec::<String>::new());
+        let bundle = judged(&[(STDIN, braces)], Elsewhere::Nowhere);
+        assert!(
+            found(&bundle)[0].starts_with("<stdin>:1:2: document: cannot be read as JSON"),
+            "{bundle:?}"
+        );
     }
 
     #[test]

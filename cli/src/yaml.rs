@@ -1,125 +1,36 @@
-//! YAML, and with it JSON, to trees that remember where each field stands.
+//! YAML to trees that remember where each field stands.
 //!
-//! Depth, size and aliases are bounded by the parser's budget, so a file cannot make the command hang.
+//! Depth, size and aliases are bounded by the parser's budget, so a file cannot make the command hang. What the library complains of is
+//! told in words of ours (`complaint`).
+
+mod complaint;
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 use serde_saphyr::{Location, Spanned};
+
+use crate::tree::{Field, Node, Place, Shape, Unreadable};
 
 /// The most levels that a document may have; ours have eight.
 const MOST_LEVELS: usize = 64;
 /// The most that aliases may repeat.
 const MOST_REPLAYED: usize = 10_000;
 
-/// A place in a file, counted from 1.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: u64,
-    pub(crate) column: u64,
-}
-
-/// A text that is no YAML.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unreadable {
-    pub(crate) place: Place,
-    pub(crate) why: String,
-}
-
-/// A node of a document, and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    place: Place,
-    shape: Shape,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Shape {
-    Scalar(Value),
-    List(Vec<Node>),
-    Fields(Vec<Field>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Field {
-    name: String,
-    place: Place,
-    node: Node,
-}
-
-/// Reads every document of a text; empty ones are left out.
+/// Reads every document of a text; empty ones are left out. A tag that YAML itself does not define would mean nothing, so it is refused.
 pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MOST_LEVELS },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPLAYED },
+        reject_unsupported_tags: true,
         with_snippet: false,
     };
     let read = serde_saphyr::from_multiple_with_options::<Spanned<Shape>>(text, options);
     match read {
         Ok(documents) => Ok(documents.into_iter().map(Node::from).collect()),
-        Err(error) => Err(Unreadable {
-            place: error.location().map(Place::from).unwrap_or_default(),
-            why: error.to_string(),
-        }),
-    }
-}
-
-impl Node {
-    /// Returns the tree without its places.
-    pub(crate) fn value(&self) -> Value {
-        match &self.shape {
-            Shape::Scalar(value) => value.clone(),
-            Shape::List(items) => items.iter().map(Self::value).collect(),
-            Shape::Fields(fields) => {
-                let fields = fields.iter().map(|field| (field.name.clone(), field.node.value()));
-                Value::Object(fields.collect::<Map<_, _>>())
-            }
-        }
-    }
-
-    /// Returns where the field at `path` stands, such as `spec.service.subnets[0]`; nothing if it does not.
-    pub(crate) fn find(&self, path: &str) -> Option<Place> {
-        match self.walk(path) {
-            (place, "") => Some(place),
-            _ => None,
-        }
-    }
-
-    /// Returns where the field at `path` stands, or else the nearest one around it that does.
-    pub(crate) fn nearest(&self, path: &str) -> Place {
-        self.walk(path).0
-    }
-
-    /// Follows `path` as far as the tree goes; returns the place reached and the rest of the path.
-    fn walk<'a>(&self, path: &'a str) -> (Place, &'a str) {
-        let (mut node, mut place, mut rest) = (self, self.place, path);
-        while let Some((next, reached, left)) = node.step(rest) {
-            (node, place, rest) = (next, reached, left);
-        }
-        (place, rest)
-    }
-
-    fn step<'a>(&self, path: &'a str) -> Option<(&Self, Place, &'a str)> {
-        match &self.shape {
-            Shape::Scalar(_) => None,
-            Shape::List(items) => {
-                let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
-                let item = items.get(index.parse::<usize>().ok()?)?;
-                Some((item, item.place, rest))
-            }
-            Shape::Fields(fields) => {
-                let path = path.strip_prefix('.').unwrap_or(path);
-                let begins = |field: &&Field| {
-                    path.strip_prefix(field.name.as_str())
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-                };
-                // Names of labels and variables may hold dots themselves, so the longest that fits is meant.
-                let field = fields.iter().filter(begins).max_by_key(|field| field.name.len())?;
-                Some((&field.node, field.place, &path[field.name.len()..]))
-            }
-        }
+        Err(error) => Err(complaint::unreadable(&error)),
     }
 }
 
@@ -216,49 +127,6 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 mod tests {
     use super::*;
 
-    const TWO: &str = "\
-# a comment
-kind: Profile
-spec:
-  service: { subnets: [a, b] }
----
-kind: Connector
-metadata:
-  labels:
-    example.com/team: checkout
-    example: x
-spec:
-  task:
-    cpu: 256
-";
-
-    fn place(line: u64, column: u64) -> Place {
-        Place { line, column }
-    }
-
-    #[test]
-    fn a_field_is_found_where_its_name_stands_in_the_file() {
-        let documents = read(TWO).unwrap();
-        assert_eq!(documents.len(), 2);
-        assert_eq!(documents[0].find("spec.service.subnets[1]"), Some(place(4, 27)));
-        assert_eq!(documents[1].find("spec.task.cpu"), Some(place(13, 5)));
-    }
-
-    #[test]
-    fn a_name_with_dots_is_found_before_a_shorter_one() {
-        let documents = read(TWO).unwrap();
-        assert_eq!(documents[1].find("metadata.labels.example.com/team"), Some(place(9, 5)));
-        assert_eq!(documents[1].find("metadata.labels.example"), Some(place(10, 5)));
-    }
-
-    #[test]
-    fn what_is_missing_is_told_at_the_nearest_field_around_it() {
-        let documents = read(TWO).unwrap();
-        assert_eq!(documents[1].find("spec.task.memory"), None);
-        assert_eq!(documents[1].nearest("spec.task.memory"), place(12, 3));
-        assert_eq!(documents[1].nearest("nonesuch"), place(6, 1));
-    }
-
     #[test]
     fn json_is_read_too_and_values_keep_their_types() {
         let documents = read("{\"a\": [1, 2.5, \"1\", true, null], \"b\": {}}").unwrap();
@@ -272,6 +140,54 @@ spec:
     fn a_text_that_is_no_yaml_is_refused_with_its_place() {
         let refused = read("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
         assert!(refused.place.line >= 2, "{refused:?}");
+    }
+
+    #[test]
+    fn a_tag_is_refused_and_not_shown() {
+        for text in [
+            "a: 1\nb: !hunter2 x\n",
+            "a: 1\nb: !hunter2\n",
+            "a: 1\nb: !hunter2 [1]\n",
+            "a: 1\nb: !hunter2 {c: 1}\n",
+            "a: 1\nb: !a!hunter2 x\n",
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(
+                refused.place.line == 2 && refused.why.contains("a tag"),
+                "{text}: {refused:?}"
+            );
+            assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        }
+        let core = read("a: !!str 1\nb: !!int \"2\"\n").unwrap();
+        assert_eq!(
+            core[0].value(),
+            serde_json::json!({"a": "1", "b": 2}),
+            "YAML's own tags mean something"
+        );
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_in_our_words_with_what_to_do() {
+        for (text, line, words) in [
+            ("a:\n\tb: 1\n", 2, "a tab"),
+            ("a: [1, 2\nb: 3\n", 2, "a colon"),
+            ("a: [1, 2\n", 2, "not closed"),
+            ("a: 1]\nb: }\n", 2, "bracket"),
+            ("a: \"x\nb: y\n", 1, "quotation mark"),
+            ("a: 'x' y\n", 1, "follows the quotation mark"),
+            ("a: \"\\q\"\n", 1, "backslash"),
+            ("a: b: c\n", 1, "a colon"),
+            ("a: 1\n  b: 2\n", 2, "colon"),
+            ("a: 1\nb\nc: 2\n", 2, "a name, a colon"),
+            ("a: @x\n", 1, "cannot begin with this character"),
+            ("a: *x\n", 1, "an alias"),
+            ("a: .nan\n", 1, "infinite"),
+            ("? {a: 1}\n: 2\n", 1, "something here"),
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(refused.why.contains(words), "{text}: {refused:?}");
+            assert!(refused.place.line.abs_diff(line) <= 1, "{text}: {refused:?}");
+        }
     }
 
     #[test]

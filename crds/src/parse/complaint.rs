@@ -11,11 +11,26 @@ use crate::secrecy;
 /// A message of serde, taken apart.
 #[derive(Debug, PartialEq)]
 pub(super) enum Complaint {
-    Unknown { field: String, known: Vec<String> },
-    Missing { field: String },
-    NoneOf { known: Vec<String> },
-    WrongType { expected: String },
-    Custom { message: String },
+    Unknown {
+        field: String,
+        known: Vec<String>,
+    },
+    Missing {
+        field: String,
+    },
+    NoneOf {
+        known: Vec<String>,
+    },
+    WrongType {
+        expected: String,
+    },
+    /// It is no whole number, or none that the field's type can hold.
+    NotWhole {
+        most: u64,
+    },
+    Custom {
+        message: String,
+    },
 }
 
 impl Complaint {
@@ -35,8 +50,12 @@ impl Complaint {
                 known: quoted(expected),
             }
         } else if message.starts_with("invalid ") && !expected.is_empty() {
-            Self::WrongType {
-                expected: in_words(expected),
+            match expected {
+                "u32" => Self::NotWhole { most: u32::MAX.into() },
+                "u64" => Self::NotWhole { most: u64::MAX },
+                _ => Self::WrongType {
+                    expected: in_words(expected),
+                },
             }
         } else {
             Self::Custom {
@@ -47,7 +66,10 @@ impl Complaint {
 
     /// Whether it may only be there because something below it was taken out before.
     pub(super) fn may_follow(&self) -> bool {
-        matches!(self, Self::Custom { .. } | Self::WrongType { .. })
+        matches!(
+            self,
+            Self::Custom { .. } | Self::WrongType { .. } | Self::NotWhole { .. }
+        )
     }
 
     pub(super) fn into_fault(self, path: &str, found: Option<&Value>) -> Fault {
@@ -58,6 +80,7 @@ impl Complaint {
                 let remedy = format!("use {}", alternatives(&known));
                 refuse(path, found, "is not a value that this field takes".to_owned(), remedy)
             }
+            Self::NotWhole { most } => not_whole(path, found, most),
             Self::WrongType { expected } => {
                 let why = found.map_or_else(
                     || "has the wrong type".to_owned(),
@@ -76,6 +99,27 @@ impl Complaint {
             }
         }
     }
+}
+
+/// Refuses what is no whole number, with advice for what was written in its place. Which numbers make sense is for [`crate::resolve`].
+fn not_whole(path: &str, found: Option<&Value>, most: u64) -> Fault {
+    let remedy = match found {
+        Some(Value::String(text)) if text.parse::<u64>().is_ok() => "remove the quotation marks around it".to_owned(),
+        Some(Value::Number(number)) => match number.as_f64() {
+            Some(number) if number < 0.0 => "write 0 or more".to_owned(),
+            Some(number) if number.fract() != 0.0 => format!("write it without a fraction, such as {}", number.ceil()),
+            Some(_) if number.is_f64() => "write it in digits alone, without point and exponent".to_owned(),
+            _ => format!("write at most {most}"),
+        },
+        _ => "write it in digits alone, such as 10".to_owned(),
+    };
+    let kind = found.map_or("something else", kind_of);
+    refuse(
+        path,
+        found,
+        format!("is {kind}, where a whole number is expected"),
+        remedy,
+    )
 }
 
 /// Refuses a field that does not exist. Its value is not shown: it may be a password under a name of the writer's own.
@@ -128,8 +172,6 @@ fn split_custom(message: &str, path: &str) -> (String, String) {
 fn in_words(expected: &str) -> String {
     let words = match expected {
         "a string" => "a text",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" => "a whole number from 0 up",
         "a boolean" => "`true` or `false`",
         "a sequence" => "a list",
         "a map" => "an object",

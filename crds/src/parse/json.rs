@@ -49,19 +49,92 @@ fn not_utf8(bytes: &[u8], offset: usize) -> Fault {
 }
 
 fn not_json(error: &serde_json::Error) -> Fault {
+    let (why, remedy) = json_words(error);
+    let why = format!("is not JSON at line {}, column {}: {why}", error.line(), error.column());
+    let remedy = format!("{remedy}. YAML is for files, which `penstock apply` sends as JSON");
+    Fault::without_value("document", why, remedy)
+}
+
+/// Returns why a text is no JSON, and what to do, for the place that the error names.
+pub fn json_words(error: &serde_json::Error) -> (&'static str, &'static str) {
     let message = error.to_string();
-    let cause = message.split(" at line ").next().unwrap_or_default();
-    let why = format!(
-        "is not JSON: {cause} at line {}, column {}",
-        error.line(),
-        error.column()
-    );
-    Fault::without_value(
-        "document",
-        why,
-        "mend it there; YAML is for files, which `penstock apply` sends as JSON",
+    let found = WORDS.iter().find(|(beginning, ..)| message.starts_with(beginning));
+    found.map_or(
+        (
+            "what stands here is not as JSON wants it",
+            "look at the commas and quotation marks around this place",
+        ),
+        |(_, why, remedy)| (*why, *remedy),
     )
 }
+
+/// How messages of serde_json begin, which have no other sign of what they are about; why they come, and what to do.
+const WORDS: [(&str, &str, &str); 17] = [
+    (
+        "EOF",
+        "the text ends in the middle of a value",
+        "add what is missing at its end, such as `}`, `]` or a quotation mark",
+    ),
+    (
+        "trailing comma",
+        "a comma stands before a closing bracket",
+        "remove the comma",
+    ),
+    (
+        "trailing characters",
+        "something follows the end of the document",
+        "remove it, or correct the bracket that closes the document too early",
+    ),
+    (
+        "expected `:`",
+        "a colon is missing behind the name of a field",
+        "write `\"name\": value`",
+    ),
+    ("expected `,` or `]`", "a list goes on without a comma", LIST_REMEDY),
+    ("expected `,` or `}`", "a section goes on without a comma", LIST_REMEDY),
+    (
+        "key must be a string",
+        "the name of a field stands without quotation marks",
+        "put it in double quotation marks",
+    ),
+    (
+        "expected ident",
+        "a word stands here that JSON does not have",
+        "write `true`, `false` or `null`, or put a text in double quotation marks",
+    ),
+    (
+        "expected value",
+        "no value begins here",
+        "put texts in double quotation marks; JSON has no comments and no other words than `true`, `false` and `null`. What is written as YAML goes into a file that ends with .yaml",
+    ),
+    (
+        "control character",
+        "a line break or tab stands inside a text",
+        "write it as `\\n` or `\\t`",
+    ),
+    ("invalid escape", ESCAPE, "write `\\\\` for a backslash"),
+    ("lone leading surrogate", ESCAPE, "write the character itself"),
+    (
+        "unexpected end of hex escape",
+        ESCAPE,
+        "write four digits behind `\\u`, or the character itself",
+    ),
+    ("invalid unicode", ESCAPE, "write the character itself"),
+    (
+        "invalid number",
+        "a number is not written as JSON writes them",
+        "write it like `10` or `0.5`",
+    ),
+    ("number out of range", "a number is too large", "write a smaller one"),
+    (
+        "recursion limit",
+        "the document nests too deeply",
+        "write it with fewer levels",
+    ),
+];
+
+const LIST_REMEDY: &str = "add the comma or the closing bracket; JSON has no comments";
+const ESCAPE: &str = "a backslash in a text begins nothing that JSON knows";
 
 /// Builds a tree, and notes each path that occurs twice.
 struct Strict<'a> {

@@ -73,13 +73,13 @@ fn bytes_that_are_no_document_are_refused_with_their_place() {
         "not JSON",
     );
     refused(&faults(KEY, "{\n  \"kind\": }"), "document", "line 2, column 11");
-    refused(&faults(KEY, ""), "document", "EOF");
+    refused(&faults(KEY, ""), "document", "the text ends");
     refused(
         &faults(KEY, &format!("{} {{}}", document(&json!({})))),
         "document",
-        "trailing",
+        "something follows the end",
     );
-    refused(&faults(KEY, &"[".repeat(1000)), "document", "recursion");
+    refused(&faults(KEY, &"[".repeat(1000)), "document", "nests too deeply");
     refused(&faults(KEY, "[]"), "document", "is a list");
     refused(&faults(KEY, &" ".repeat(MAX_DOCUMENT_BYTES + 1)), "document", "262145");
 }
@@ -191,17 +191,37 @@ fn a_wrong_type_is_named_with_the_value_and_what_was_expected() {
         (
             json!({ "task": { "memory": "512" } }),
             "spec.task.memory",
-            "512 is a text, where a whole number from 0 to 4294967295 is expected",
+            "512 is a text, where a whole number is expected; remove the quotation marks around it",
         ),
         (
             json!({ "task": { "memory": -1 } }),
             "spec.task.memory",
-            "-1 is a number, where a whole number",
+            "-1 is a number, where a whole number is expected; write 0 or more",
         ),
         (
             json!({ "task": { "memory": 0.5 } }),
             "spec.task.memory",
-            "0.5 is a number, where a whole number",
+            "0.5 is a number, where a whole number is expected; write it without a fraction, such as 1",
+        ),
+        (
+            json!({ "task": { "memory": 512.0 } }),
+            "spec.task.memory",
+            "write it in digits alone, without point and exponent",
+        ),
+        (
+            json!({ "task": { "memory": 5_000_000_000_u64 } }),
+            "spec.task.memory",
+            "write at most 4294967295",
+        ),
+        (
+            json!({ "scaling": { "max": "many" } }),
+            "spec.scaling.max",
+            "many is a text, where a whole number is expected; write it in digits alone, such as 10",
+        ),
+        (
+            json!({ "alarms": { "oldestMessageAge": { "threshold": [600] } } }),
+            "spec.alarms.oldestMessageAge.threshold",
+            "is a list, where a whole number is expected",
         ),
         (
             json!({ "source": { "sqs": { "waitTime": 20 } } }),
