@@ -10,7 +10,8 @@ use penstock_tests::bridge::rig::{Rig, SOON, STOPPED};
 /// Stops one bridge after the other in the middle of its work, each as the topic has grown by `step` records.
 async fn stop_again_and_again(rig: &Rig<'_>, stops: u64, step: u64) {
     for stop in 1..=stops {
-        let bridge = rig.bridge().await;
+        // A process that has just begun knows no signals yet.
+        let bridge = rig.healthy_bridge().await;
         rig.stored(&bridge, stop * step, SOON).await;
         assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
         let (waiting, held) = rig.queue.counts().await;

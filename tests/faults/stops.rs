@@ -106,7 +106,7 @@ async fn stopped_under_load_on_a_link_that_is_cut_it_stores_nothing_twice() {
         let rig = linked(queue).await;
         let sent = rig.queue.send(&rig.queue.letters(800)).await;
         for stop in 1..=4 {
-            let bridge = rig.bridge().await;
+            let bridge = rig.healthy_bridge().await;
             rig.stored(&bridge, stop * 100, LATER).await;
             rig.link().cut();
             assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());

@@ -11,6 +11,7 @@ mod wire;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -21,6 +22,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 pub use faults::{Entries, Fault, Refusal};
 pub use journal::{Delete, Handout, Journal, Observer};
@@ -33,6 +35,9 @@ use crate::{Error, clock};
 use connection::{Freezable, Line, Lines};
 use rules::Rules;
 use wire::{Cut, Payload};
+
+/// How long SQS may take beyond the wait that a call asks for. A caller that gives up then, and asks again, can be given the same messages twice.
+const LATE: Duration = Duration::from_secs(3);
 
 /// A proxy. Dropping it closes its port and every connection.
 pub struct SqsProxy {
@@ -152,8 +157,11 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>, line: Line) -> Result<wire::Answer, Cut> {
     let at = clock::now();
     let call = wire::Call::read(request).await?;
-    for receipt in call.deletes() {
-        shared.observer.deleting(&receipt, at);
+    for entry in call.entries() {
+        match entry.visibility_timeout {
+            Some(seconds) => shared.observer.hiding(&entry.receipt_handle, seconds, at),
+            None => shared.observer.deleting(&entry.receipt_handle, at),
+        }
     }
     shared.observer.called(call.operation, at);
     if call.access_key().is_some_and(|key| shared.expired().contains(key)) {
@@ -165,16 +173,37 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>, line: Line) -> 
     }
 }
 
+/// Tells of a call that SQS left without an answer for too long, also when the caller went away meanwhile.
+struct Watch<'a> {
+    observer: &'a dyn Observer,
+    operation: Operation,
+    due: Instant,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if Instant::now() > self.due {
+            self.observer.late(self.operation);
+        }
+    }
+}
+
 impl Shared {
     /// Has SQS execute the call.
     async fn forward(&self, call: wire::Call) -> Result<wire::Reply, Cut> {
-        let operation = call.operation;
+        let (operation, entries) = (call.operation, call.entries());
+        let _watch = Watch {
+            observer: &*self.observer,
+            operation,
+            due: Instant::now() + call.wait() + LATE,
+        };
         let request = call.into_upstream(&self.authority)?;
         let response = self.upstream.request(request).await.map_err(|_| Cut)?;
         let reply = wire::Reply::read(response).await?;
         if operation == Operation::Receive && reply.is_success() {
             self.note_handouts(&reply.body);
         }
+        self.note_refusals(&entries, &reply);
         Ok(reply)
     }
 
@@ -183,6 +212,18 @@ impl Shared {
         let count = wire::handouts(body, |handout| self.observer.handed_out(handout, at));
         if count > 0 {
             *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(body.clone());
+        }
+    }
+
+    fn note_refusals(&self, entries: &[wire::Entry], reply: &wire::Reply) {
+        if entries.is_empty() {
+            return;
+        }
+        let at = clock::now();
+        for (id, code) in wire::failures(&reply.body) {
+            for entry in entries.iter().filter(|entry| entry.id == id) {
+                self.observer.refused(&entry.receipt_handle, &code, at);
+            }
         }
     }
 

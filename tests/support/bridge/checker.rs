@@ -34,10 +34,27 @@ pub struct Verdict {
     pub premature: Vec<String>,
     /// Records beyond the first of each message.
     pub duplicates: usize,
+    /// The messages that have such records.
+    pub repeated: Vec<String>,
 }
 
 impl Verdict {
+    /// Returns the ids of the first messages about which something is wrong.
+    pub fn suspects(&self) -> Vec<String> {
+        let lists = [
+            &self.lost,
+            &self.altered,
+            &self.disordered,
+            &self.premature,
+            &self.repeated,
+        ];
+        lists.into_iter().flat_map(|ids| ids.iter().take(3)).cloned().collect()
+    }
+
     /// Panics unless everything arrived as it was sent, with at most so many duplicates.
+    ///
+    /// # Panics
+    /// See above.
     pub fn assert_sound(&self, most_duplicates: usize) {
         let faults = [
             &self.lost,
@@ -81,8 +98,9 @@ pub fn judge(sent: &[Sent], topic: &[Record], dead_letters: &[Record]) -> Verdic
                 if record.value.as_deref() != Some(sent.body.as_bytes()) {
                     verdict.altered.push(id.clone());
                 }
-                if !arrived.insert(id) {
+                if !arrived.insert(id.clone()) {
                     verdict.duplicates += 1;
+                    verdict.repeated.push(id);
                 }
             }
         }

@@ -24,8 +24,17 @@ pub trait Observer: Send + Sync + 'static {
     /// Somebody asks for the delete of a receipt; SQS does not know yet.
     fn deleting(&self, receipt: &str, at: i64);
 
+    /// Somebody asks to hide a delivery for that long from now on.
+    fn hiding(&self, _receipt: &str, _seconds: u64, _at: i64) {}
+
+    /// SQS did not do what was asked for a delivery.
+    fn refused(&self, _receipt: &str, _code: &str, _at: i64) {}
+
     /// A call came in.
     fn called(&self, _operation: Operation, _at: i64) {}
+
+    /// SQS left a call without an answer for seconds, by itself: the machine is busy.
+    fn late(&self, _operation: Operation) {}
 }
 
 /// A delete that somebody asked for.
@@ -47,8 +56,10 @@ pub struct Journal(Mutex<Book>);
 struct Book {
     receipts: HashMap<String, Arc<str>>,
     handouts: HashMap<Arc<str>, u64>,
+    stories: HashMap<Arc<str>, Vec<(i64, String)>>,
     deletes: Vec<Delete>,
     calls: HashMap<Operation, u64>,
+    late: usize,
 }
 
 impl Journal {
@@ -66,9 +77,23 @@ impl Journal {
             .collect()
     }
 
+    /// Returns what happened to a message, in words: whoever reads a failure needs it.
+    pub fn story(&self, id: &str) -> String {
+        let book = self.book();
+        let steps = book.stories.get(id).map(Vec::as_slice).unwrap_or_default();
+        let began = steps.first().map_or(0, |(at, _)| *at);
+        let told = steps.iter().map(|(at, step)| format!("{} ms: {step}", at - began));
+        format!("{id}: {}", told.collect::<Vec<_>>().join("; "))
+    }
+
     /// Returns how many calls of that kind came in.
     pub fn calls(&self, operation: Operation) -> u64 {
         self.book().calls.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// Returns how many calls SQS left without an answer for seconds, by itself.
+    pub fn late_calls(&self) -> usize {
+        self.book().late
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -76,16 +101,34 @@ impl Journal {
     }
 }
 
+impl Book {
+    fn tell(&mut self, receipt: &str, at: i64, step: String) {
+        if let Some(id) = self.receipts.get(receipt) {
+            self.stories.entry(id.clone()).or_default().push((at, step));
+        }
+    }
+}
+
 impl Observer for Journal {
-    fn handed_out(&self, handout: &Handout<'_>, _at: i64) {
+    fn handed_out(&self, handout: &Handout<'_>, at: i64) {
         let mut book = self.book();
         let id: Arc<str> = handout.id.into();
         book.receipts.insert(handout.receipt.to_owned(), id.clone());
         *book.handouts.entry(id).or_default() += 1;
+        book.tell(handout.receipt, at, "handed out".to_owned());
+    }
+
+    fn hiding(&self, receipt: &str, seconds: u64, at: i64) {
+        self.book().tell(receipt, at, format!("to be hidden for {seconds} s"));
+    }
+
+    fn refused(&self, receipt: &str, code: &str, at: i64) {
+        self.book().tell(receipt, at, format!("refused: {code}"));
     }
 
     fn deleting(&self, receipt: &str, at: i64) {
         let mut book = self.book();
+        book.tell(receipt, at, "to be deleted".to_owned());
         let id = book.receipts.get(receipt).map(ToString::to_string);
         book.deletes.push(Delete {
             id,
@@ -96,6 +139,10 @@ impl Observer for Journal {
 
     fn called(&self, operation: Operation, _at: i64) {
         *self.book().calls.entry(operation).or_default() += 1;
+    }
+
+    fn late(&self, _operation: Operation) {
+        self.book().late += 1;
     }
 }
 

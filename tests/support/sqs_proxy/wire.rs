@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Either, Full, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -98,16 +99,26 @@ impl Call {
         header.split_once("Credential=")?.1.split('/').next()
     }
 
-    /// Returns the receipts that it wants deleted.
-    pub(super) fn deletes(&self) -> Vec<String> {
-        if self.operation != Operation::Delete {
+    /// Returns the deliveries that it settles: deletes, or hides.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        if !matches!(self.operation, Operation::Delete | Operation::ChangeVisibility) {
             return Vec::new();
         }
-        let Ok(asked) = serde_json::from_slice::<Asked<'_>>(&self.body) else {
-            return Vec::new();
-        };
-        let entries = asked.entries.into_iter().map(|entry| entry.receipt_handle);
-        entries.chain(asked.receipt_handle).map(Cow::into_owned).collect()
+        let asked: Asked = serde_json::from_slice(&self.body).unwrap_or_default();
+        let single = asked.receipt_handle.map(|receipt_handle| Entry {
+            id: String::new(),
+            receipt_handle,
+            visibility_timeout: asked.visibility_timeout,
+        });
+        asked.entries.into_iter().chain(single).collect()
+    }
+
+    /// Returns how long it asks SQS to wait for a message.
+    pub(super) fn wait(&self) -> Duration {
+        match self.operation {
+            Operation::Receive => Duration::from_secs(self.json()["WaitTimeSeconds"].as_u64().unwrap_or(20)),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Returns what it says, to be changed.
@@ -133,20 +144,23 @@ impl Call {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Asked<'a> {
-    #[serde(borrow, default)]
-    entries: Vec<Entry<'a>>,
-    #[serde(borrow, default)]
-    receipt_handle: Option<Cow<'a, str>>,
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Asked {
+    entries: Vec<Entry>,
+    receipt_handle: Option<String>,
+    visibility_timeout: Option<u64>,
 }
 
-#[derive(Deserialize)]
+/// One delivery in a call that settles.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry<'a> {
-    #[serde(borrow)]
-    receipt_handle: Cow<'a, str>,
+pub(super) struct Entry {
+    #[serde(default)]
+    pub(super) id: String,
+    pub(super) receipt_handle: String,
+    #[serde(default)]
+    pub(super) visibility_timeout: Option<u64>,
 }
 
 /// An answer of SQS, or one in its name.
@@ -260,6 +274,26 @@ pub(super) fn handouts(body: &Bytes, mut with: impl FnMut(&Told<'_>)) -> usize {
         });
     }
     received.messages.len()
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Settled {
+    failed: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Refused {
+    id: String,
+    code: String,
+}
+
+/// Returns the entries that an answer calls failed, with the codes.
+pub(super) fn failures(body: &Bytes) -> Vec<(String, String)> {
+    let settled: Settled = serde_json::from_slice(body).unwrap_or_default();
+    let failed = settled.failed.into_iter();
+    failed.map(|refused| (refused.id, refused.code)).collect()
 }
 
 #[cfg(test)]
