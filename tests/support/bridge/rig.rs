@@ -92,11 +92,13 @@ impl<'a> Rig<'a> {
             .await
             .expect("a proxy before the queue");
         let key = if queue.is_fifo() { "messageGroupId" } else { "messageId" };
+        let window = if queue.is_fifo() { "5m" } else { "0s" };
         let config = json!({
             "connector": "orders",
             "source": {
                 "queueUrl": proxy.queue_url(&queue.url), "region": "eu-west-1", "maxMessages": 10, "waitTime": "1s",
                 "visibilityTimeout": "30s", "attributes": true, "receivers": 4,
+                "deduplicationWindow": window,
             },
             "sink": {"topic": topic, "key": key, "compression": "none", "linger": "5ms"},
             "kafka": {"bootstrapServers": [broker.bootstrap()], "security": {"plaintext": {}}},
@@ -319,9 +321,13 @@ impl Bridge {
             .expect("it becomes healthy");
     }
 
-    /// Sends SIGTERM and returns the exit code.
+    /// Sends SIGTERM and returns the exit code; nothing if a signal ended it, which is said.
     pub async fn stop(&self) -> Option<i32> {
-        self.process.terminate(STOPPED).await.expect("it ends in time").code()
+        let status = self.process.terminate(STOPPED).await.expect("it ends in time");
+        if status.code().is_none() {
+            eprintln!("the bridge ended by itself: {status}");
+        }
+        status.code()
     }
 
     /// Returns a page of its server, while it answers.
