@@ -239,6 +239,7 @@ pub(super) fn ours(service: &SdkService, task_definition: TaskDefinition) -> Ser
         maximum_percent: configuration.and_then(|one| one.maximum_percent).unwrap_or(200),
         breaker: breaker.is_some_and(|breaker| breaker.enable && breaker.rollback),
         propagate_tags: service.propagate_tags() == Some(&PropagateTags::Service) && service.enable_ecs_managed_tags,
+        execute_command: service.enable_execute_command,
         tags: tags(service.tags()),
     }
 }

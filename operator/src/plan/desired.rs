@@ -90,6 +90,7 @@ fn service(connector: &Connector, state: &State, target: Option<&TargetStateSpec
         maximum_percent: scaling::int(wanted.maximum_percent),
         breaker: true,
         propagate_tags: true,
+        execute_command: false,
         tags: tags(connector, state, around),
     }
 }

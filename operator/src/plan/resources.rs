@@ -44,6 +44,8 @@ pub struct Service {
     pub breaker: bool,
     /// Whether tasks inherit the service's tags.
     pub propagate_tags: bool,
+    /// Whether commands may be run in its tasks (ECS Exec), which Penstock never asks for.
+    pub execute_command: bool,
     /// Tags, ours and the writer's labels; generation and hash are those of the document that last changed the service.
     pub tags: BTreeMap<String, String>,
 }
