@@ -15,7 +15,11 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The place of `mi_option_purge_delay` among mimalloc's options, which its bindings do not name.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
 fn main() {
+    give_memory_back_at_once();
     // One thread moves messages: they are handed from step to step without locks or wake-ups. Kafka's client has its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
@@ -24,6 +28,16 @@ fn main() {
             eprintln!("penstock-bridge: the system gives no timers or sockets: {error}");
             end(ExitStatus::Internal.code());
         }
+    }
+}
+
+/// Has freed memory given back to the system at once. Kept for later, as is the default, ten messages of 1 MiB that come and
+/// go make up half of what the process may use.
+fn give_memory_back_at_once() {
+    #[expect(unsafe_code, reason = "mimalloc's bindings are those of C")]
+    // SAFETY: the option exists and takes any number of milliseconds; nothing else runs yet.
+    unsafe {
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, 0);
     }
 }
 

@@ -110,11 +110,11 @@ impl Bundle {
     }
 
     fn read(&mut self, file: &str, text: &str) {
-        let (format, read): (_, fn(&str) -> Result<Vec<Node>, Unreadable>) = match is_json(file, text) {
-            true => ("JSON", json::read),
-            false => ("YAML", yaml::read),
+        let (format, read) = match is_json(file, text) {
+            true => ("JSON", json::read(text)),
+            false => ("YAML", yaml::read(text)),
         };
-        let nodes = match read(text) {
+        let nodes = match read {
             Ok(nodes) => nodes,
             Err(Unreadable { place, why, remedy }) => {
                 let fault = Fault::without_value("document", format!("cannot be read as {format}: {why}"), remedy);

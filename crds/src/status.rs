@@ -51,7 +51,7 @@ pub struct Status {
     /// The fields that differed from what is wanted, found by this pass: drift, or a change of the document.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
-    /// What this pass did, in order.
+    /// What this pass did, in order; before it, what passes did whose own status could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionStatus>,
     /// Who asked for the document or verb that this pass acted on, as the record's writer said.

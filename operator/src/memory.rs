@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use penstock_crds::{Name, State, Status};
+use penstock_crds::{ActionStatus, Name, State, Status};
 
 /// What is remembered of one connector.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,10 +48,14 @@ impl Change {
     }
 }
 
-/// The last state and status of every connector.
+/// The most calls of a connector that wait to be told of; a status has to fit a Kafka record.
+const MOST_UNTOLD: usize = 100;
+
+/// The last state and status of every connector, and what no status could tell yet.
 #[derive(Debug, Default)]
 pub struct Memory {
     by_name: Mutex<BTreeMap<Name, Remembered>>,
+    untold: Mutex<BTreeMap<Name, Vec<ActionStatus>>>,
 }
 
 impl Memory {
@@ -59,6 +63,20 @@ impl Memory {
     pub fn new(by_name: BTreeMap<Name, Remembered>) -> Self {
         Self {
             by_name: Mutex::new(by_name),
+            untold: Mutex::default(),
+        }
+    }
+
+    /// Returns the calls of earlier passes that no status has told of, oldest first.
+    pub fn untold(&self, name: &Name) -> Vec<ActionStatus> {
+        self.lock_untold().get(name).cloned().unwrap_or_default()
+    }
+
+    /// Keeps calls whose status could not be written until the next one can; of very many, the latest.
+    pub fn owe(&self, name: &Name, mut actions: Vec<ActionStatus>) {
+        actions.drain(..actions.len().saturating_sub(MOST_UNTOLD));
+        if !actions.is_empty() {
+            self.lock_untold().insert(name.clone(), actions);
         }
     }
 
@@ -72,7 +90,7 @@ impl Memory {
         self.lock().clone()
     }
 
-    /// Keeps a change that both topics acknowledged.
+    /// Keeps a change that both topics acknowledged. A status that was written has told of every call.
     pub fn keep(&self, name: &Name, change: &Change) {
         let mut by_name = self.lock();
         let entry = by_name.entry(name.clone()).or_default();
@@ -86,9 +104,16 @@ impl Memory {
             Some(StatusChange::Remove) => entry.status = None,
             None => {}
         }
+        if change.status.is_some() {
+            self.lock_untold().remove(name);
+        }
         if entry == &Remembered::default() {
             by_name.remove(name);
         }
+    }
+
+    fn lock_untold(&self) -> MutexGuard<'_, BTreeMap<Name, Vec<ActionStatus>>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Remembered>> {

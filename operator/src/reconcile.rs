@@ -247,17 +247,23 @@ impl Pass<'_> {
             now: (ctx.now)(),
         };
         let status = status(outcome);
+        let mut actions = ctx.memory.untold(self.name);
+        actions.extend(status.actions.iter().cloned());
+        let told = Status {
+            actions,
+            ..status.clone()
+        };
         let gone = is_gone(outcome);
         let state = made.plan.as_ref().map_or(&self.judged.state, |plan| &plan.state);
         let change = Change {
             state: state_change(state, gone, ctx.memory.get(self.name).state.as_ref()),
-            status: is_news(self.remembered.status.as_ref(), &status)
-                .then(|| StatusChange::Put(Box::new(status.clone()))),
+            status: is_news(self.remembered.status.as_ref(), &told).then(|| StatusChange::Put(Box::new(told.clone()))),
         };
         ctx.metrics.observed(self.name, &status);
         if !change.is_empty() {
             if let Err(error) = ctx.journal.publish(self.name, &change).await {
                 tracing::error!(error = chain(&error), "State and status not written");
+                ctx.memory.owe(self.name, told.actions);
                 ctx.metrics.pass_failed("publish");
                 return Next::Backoff;
             }

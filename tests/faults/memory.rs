@@ -76,19 +76,16 @@ async fn stays_within(queue: Queue, stalled: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "34 to 51 MiB over the base with a buffer of 16 MiB: one call brings 10 MiB, of which several copies live at once"]
 async fn with_the_largest_messages_and_kafka_stalled_memory_stays_within_its_bound() {
     stays_within(Queue::standard(&[]).await, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "34 to 51 MiB over the base with a buffer of 16 MiB: one call brings 10 MiB, of which several copies live at once"]
 async fn with_the_largest_messages_of_a_fifo_queue_and_kafka_stalled_memory_stays_within_its_bound() {
     stays_within(Queue::fifo().await, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "51 MiB over the base with a buffer of 16 MiB: calls made while messages were small bring large ones"]
 async fn a_switch_from_small_to_the_largest_messages_stays_within_its_bound() {
     stays_within(Queue::standard(&[]).await, false).await;
 }

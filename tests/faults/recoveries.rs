@@ -123,7 +123,6 @@ async fn credentials_of_a_task_are_replaced_before_they_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the bridge goes on with a key that SQS calls expired until the time that came with it has passed"]
 async fn a_key_that_is_void_before_its_time_is_replaced() {
     let credentials = Credentials::start(Duration::from_secs(3600)).await.expect("a server");
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
@@ -137,7 +136,6 @@ async fn a_key_that_is_void_before_its_time_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the bridge does not know what it stored and deleted before"]
 async fn a_message_of_a_group_that_sqs_repeats_is_stored_once() {
     let rig = Rig::new(Broker::shared().await, Queue::fifo().await).await;
     let bridge = rig.healthy_bridge().await;

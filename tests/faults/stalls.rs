@@ -86,7 +86,6 @@ async fn keeps_its_leases(queue: Queue, fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a lease of 10 s is lost: the call may take 8 s and is made with 5 s left"]
 async fn an_extension_that_is_never_answered_costs_no_lease() {
     let [standard, fifo] = Queue::of_each_kind().await;
     tokio::join!(
@@ -96,7 +95,6 @@ async fn an_extension_that_is_never_answered_costs_no_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a lease of 10 s is lost: the call may take 8 s and is made with 5 s left"]
 async fn an_extension_on_a_connection_that_hangs_costs_no_lease() {
     let [standard, fifo] = Queue::of_each_kind().await;
     tokio::join!(

@@ -241,6 +241,7 @@ pub(super) fn ours(service: &SdkService, task_definition: TaskDefinition) -> Ser
         propagate_tags: service.propagate_tags() == Some(&PropagateTags::Service) && service.enable_ecs_managed_tags,
         // A service that never had a value is one that is not rebalanced.
         rebalancing: service.availability_zone_rebalancing() == Some(&AvailabilityZoneRebalancing::Enabled),
+        execute_command: service.enable_execute_command,
         tags: tags(service.tags()),
     }
 }

@@ -92,6 +92,7 @@ fn service(connector: &Connector, state: &State, target: Option<&TargetStateSpec
         breaker: true,
         propagate_tags: true,
         rebalancing: false,
+        execute_command: false,
         tags: tags(connector, state, around),
     }
 }

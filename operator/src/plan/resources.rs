@@ -48,6 +48,8 @@ pub struct Service {
     pub propagate_tags: bool,
     /// Whether ECS moves tasks between Availability Zones by itself.
     pub rebalancing: bool,
+    /// Whether commands may be run in its tasks (ECS Exec), which Penstock never asks for.
+    pub execute_command: bool,
     /// Tags, ours and the writer's labels; generation and hash are those of the document that last changed the service.
     pub tags: BTreeMap<String, String>,
 }

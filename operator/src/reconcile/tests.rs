@@ -1,7 +1,7 @@
 //! Passes on the fake cloud: every guarantee that needs no real AWS.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use penstock_crds::{ConditionType, Health, Phase, Status, TargetMode, TargetStateSpec, Truth};
@@ -17,10 +17,20 @@ mod ready;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
 #[derive(Debug, Default)]
-struct Log(std::sync::Mutex<Vec<Change>>);
+struct Log(std::sync::Mutex<Vec<Change>>, AtomicBool);
+
+impl Log {
+    /// Lets the brokers take nothing, or everything again.
+    fn refuse(&self, refuses: bool) {
+        self.1.store(refuses, Ordering::Relaxed);
+    }
+}
 
 impl Journal for Arc<Log> {
     async fn publish(&self, _: &Name, change: &Change) -> Result<(), journal::Error> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(journal::Error::Write("no broker".to_owned()));
+        }
         self.0
             .lock()
             .expect("no test panics while it writes")
@@ -597,6 +607,44 @@ async fn paused_keeps_everything_but_tasks_and_resume_brings_them_back() {
     assert_eq!(world.cloud.take_calls()[0], "UpdateService desiredCount=3 (Resume)");
     world.converge(&told).await;
     assert_eq!(world.condition(ConditionType::Ready).0, Truth::True);
+}
+
+#[tokio::test]
+async fn calls_that_no_status_could_tell_are_told_by_the_next_one_that_is_written() {
+    let (world, told) = running().await;
+    world.converge(&told).await;
+    let undo = |observed: &mut Observed| {
+        let service = observed.resources.service.as_mut().expect("it runs");
+        service.minimum_healthy_percent = 0;
+    };
+    world.log.refuse(true);
+    world
+        .cloud
+        .meddle(&orders(), |observed| observed.resources.alarms.clear());
+    assert_eq!(world.pass(&told).await, Next::Backoff);
+    world.cloud.meddle(&orders(), undo);
+    assert_eq!(world.pass(&told).await, Next::Backoff);
+    world.log.refuse(false);
+    world.pass(&told).await;
+    let operations = |world: &World| {
+        let actions = world.status().expect("written").actions;
+        actions.into_iter().map(|action| action.operation).collect::<Vec<_>>()
+    };
+    let made = operations(&world);
+    assert_eq!(made.len(), 5, "four alarms and the service: {made:?}");
+    assert!(made[0].starts_with("PutMetricAlarm"), "{made:?}");
+    assert_eq!(made[4], "UpdateService");
+    world.pass(&told).await;
+    assert_eq!(operations(&world), Vec::<String>::new(), "each is told once");
+
+    world.log.refuse(true);
+    for _ in 0..150 {
+        world.cloud.meddle(&orders(), undo);
+        world.pass(&told).await;
+    }
+    world.log.refuse(false);
+    world.pass(&told).await;
+    assert_eq!(operations(&world).len(), 100, "of very many, the latest");
 }
 
 #[tokio::test]

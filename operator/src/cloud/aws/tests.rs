@@ -439,12 +439,14 @@ async fn drift_is_seen_and_repaired() {
                 .maximum_percent(150)
                 .build(),
         )
+        .enable_execute_command(true)
         .send()
         .await
         .unwrap();
     let drifted = world.observe().await;
     assert!(!drifted.resources.alarms.contains_key(&alarm));
-    assert_eq!(drifted.resources.service.as_ref().unwrap().maximum_percent, 150);
+    let service = drifted.resources.service.as_ref().unwrap();
+    assert_eq!((service.maximum_percent, service.execute_command), (150, true));
     let done = world.reach(&wanted, AWAKE).await;
     assert_eq!(
         done,

@@ -44,6 +44,7 @@ pub(in crate::cloud) async fn create(
         .set_tags(non_empty(sdk_tags(&service.tags)))
         .enable_ecs_managed_tags(service.propagate_tags)
         .propagate_tags(propagation(service))
+        .enable_execute_command(service.execute_command)
         // Left out, a create turns it on and an update leaves it, so that two services of one document would differ.
         .availability_zone_rebalancing(rebalancing(service));
     let answer = aws
@@ -104,6 +105,9 @@ pub(in crate::cloud) async fn update(
     }
     if differs(&|before| before.rebalancing == service.rebalancing) {
         request = request.availability_zone_rebalancing(rebalancing(service));
+    }
+    if differs(&|before| before.execute_command == service.execute_command) {
+        request = request.enable_execute_command(service.execute_command);
     }
     let answer = aws
         .call(Category::ServiceModify, "UpdateService", request.send())
