@@ -15,6 +15,7 @@ use penstock_operator::cloud::{Cloud, Error as CloudError, Receipt};
 use penstock_operator::journal::{Error as JournalError, Journal};
 use penstock_operator::memory::{Change, Memory, Remembered, StateChange, StatusChange};
 use penstock_operator::observe::Observer;
+use penstock_operator::orphans::Orphans;
 use penstock_operator::plan::accept::{Latest, Wanted, Written};
 use penstock_operator::plan::action::Action;
 use penstock_operator::plan::owner::{DEFAULT_NAME, Owner};
@@ -205,6 +206,7 @@ impl World {
             journal: self.topics.clone(),
             memory: Memory::new([(self.name.clone(), self.topics.read_back())].into()),
             owner: owner(),
+            orphans: Orphans::default(),
             metrics: Metrics::default(),
             now: jiff::Timestamp::now,
         })

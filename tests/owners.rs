@@ -1,17 +1,19 @@
 //! What an operator makes is its own: another installation of the same name takes nothing of it, and says whose it is; one
-//! that moved takes over what it made. Real operators, broker and model of AWS.
+//! that moved takes over what it made; and what nobody owns any more is told of. Real operators, broker and model of AWS.
 
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::MetricAlarm;
-use aws_sdk_ecs::types::{Service, ServiceField, Tag};
+use aws_sdk_ecs::types::{
+    Compatibility, ContainerDefinition, LaunchType, NetworkConfiguration, NetworkMode, Service, ServiceField, Tag,
+};
 use penstock_crds::{Condition, ConditionType, Health, Phase, Status, Truth};
-use penstock_tests::Error;
 use penstock_tests::aws::Endpoint;
 use penstock_tests::scene::{Scene, TURN, idle_tasks};
-use penstock_tests::stage::{CLUSTER, Stage};
+use penstock_tests::stage::{CLUSTER, IMAGE, Stage};
 use penstock_tests::story::expected;
 use penstock_tests::story::{CONNECTOR, SERVICE};
+use penstock_tests::{Error, wait_until};
 use serde_json::json;
 
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -186,5 +188,100 @@ async fn who_moves_to_other_topics_takes_over_what_it_made_when_it_says_which_in
         "the service and the alarms are the same"
     );
     assert_eq!(moved.metrics().await?.calls("CreateService"), 0.0);
+    Ok(())
+}
+
+/// Makes a service as an operator of that tag would have made it that lost its topics.
+async fn leave_behind(aws: &Endpoint, owner: &str) -> Outcome {
+    let container = ContainerDefinition::builder().name("bridge").image(IMAGE).build();
+    let definition = aws.ecs().register_task_definition().family("penstock-lost");
+    let definition = definition.cpu("256").memory("512").network_mode(NetworkMode::Awsvpc);
+    let definition = definition.requires_compatibilities(Compatibility::Fargate);
+    definition.container_definitions(container).send().await?;
+    let vpc = aws_sdk_ecs::types::AwsVpcConfiguration::builder()
+        .subnets("subnet-0a1b2c3d4e5f60718")
+        .security_groups("sg-0123456789abcdef0")
+        .build()?;
+    let network = NetworkConfiguration::builder().awsvpc_configuration(vpc).build();
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    let create = aws
+        .ecs()
+        .create_service()
+        .cluster(CLUSTER)
+        .service_name("penstock-lost");
+    let create = create
+        .task_definition("penstock-lost")
+        .desired_count(0)
+        .launch_type(LaunchType::Fargate);
+    let create = create
+        .network_configuration(network)
+        .tags(tag("penstock:operator", owner));
+    create
+        .tags(tag("penstock:connector", "lost"))
+        .tags(tag("penstock:generation", "4"))
+        .send()
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_is_told_of_once_and_again_when_it_is_gone() -> Outcome {
+    let scene = Scene::set(idle_tasks()).await?;
+    let (stage, aws) = (&scene.stage, scene.stage.aws());
+    leave_behind(aws, &stage.owner()).await?;
+    let orphaned = |status: &Status| {
+        told(status, ConditionType::Degraded).is_some_and(|told| {
+            told.reason == "Orphaned"
+                && told.message.contains("`penstock-lost`")
+                && told.message.contains("`penstock prune lost --confirm`")
+        })
+    };
+    let status = stage
+        .status_when("lost", "the orphan to be told of", TURN, orphaned)
+        .await?;
+    assert_eq!((status.health, status.observed_generation), (Health::Degraded, Some(4)));
+    let looks = scene.metrics().await?.calls("ListServices");
+    wait_until("more looks for orphans", TURN, || async {
+        let made = scene
+            .metrics()
+            .await
+            .map_err(|error| error.to_string())?
+            .calls("ListServices")
+            - looks;
+        if made >= 5.0 {
+            Ok(())
+        } else {
+            Err(format!("{made} looks"))
+        }
+    })
+    .await?;
+    assert_eq!(stage.statuses("lost").await?.len(), 1, "told once");
+    assert!(service(aws, "penstock-lost").await.is_some(), "and left alone");
+    assert_eq!(scene.metrics().await?.writes(), 0.0);
+
+    let delete = aws.ecs().delete_service().cluster(CLUSTER).service("penstock-lost");
+    delete.force(true).send().await?;
+    let over = |status: &Status| status.health == Health::Deleted;
+    stage
+        .status_when("lost", "the orphan's end to be told", TURN, over)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_was_never_accepted_ends_with_its_tombstone() -> Outcome {
+    let scene = Scene::set(idle_tasks()).await?;
+    let (stage, specs) = (&scene.stage, scene.stage.operator_topic("specs"));
+    stage
+        .broker
+        .produce(&specs, "Connector/garbled", Some(b"not json"))
+        .await?;
+    let refused = |status: &Status| status.health == Health::Unassigned && !status.faults.is_empty();
+    stage
+        .status_when("garbled", "the refusal to be told", TURN, refused)
+        .await?;
+    stage.write("Connector/garbled", None).await?;
+    let over = |status: &Status| status.health == Health::Deleted;
+    stage.status_when("garbled", "its end to be told", TURN, over).await?;
     Ok(())
 }

@@ -2,14 +2,15 @@
 //! watch -> accept -> desired -> diff -> apply -> status -> publish.
 //!
 //! Read in this order: [`reconcile`] is one pass, [`plan`] its pure half, [`cloud`] and [`journal`] its neighbours; [`queue`]
-//! says which connector is next, [`observe`] batches reads, [`memory`] is what the last pass wrote. [`preview`] and [`prune`]
-//! are for people: what a pass would do, and how orphans go.
+//! says which connector is next, [`observe`] batches reads, [`memory`] is what the last pass wrote, [`orphans`] what nobody
+//! wants. [`preview`] and [`prune`] are for people: what a pass would do, and how orphans go.
 
 pub mod cloud;
 pub mod config;
 pub mod journal;
 pub mod memory;
 pub mod observe;
+pub mod orphans;
 pub mod plan;
 pub mod preview;
 pub mod prune;

@@ -1,14 +1,11 @@
-//! Orphans: services that carry our tag and that nobody wants or remembers. They go by the steps of a removal, one pass
-//! after the other, and only when a person says so.
+//! How orphans go: by the steps of a removal, one pass after the other, and only when a person says so.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use penstock_crds::{ActionStatus, Name};
+use penstock_crds::ActionStatus;
 
 use crate::cloud::Cloud;
-use crate::memory::Remembered;
 use crate::observe::Observer;
 use crate::plan::accept::{Judged, Verdict, fresh_state};
 use crate::plan::action::Action;
@@ -38,21 +35,6 @@ impl Removal {
     pub fn is_done(&self) -> bool {
         is_gone(&self.plan, &self.observed)
     }
-}
-
-/// Returns those of the owned services that have neither document nor state.
-pub fn orphans(
-    owned: Vec<Subject>,
-    documents: &BTreeSet<Name>,
-    remembered: &BTreeMap<Name, Remembered>,
-) -> Vec<Subject> {
-    let has_state = |name: &Name| {
-        remembered
-            .get(name)
-            .is_some_and(|remembered| remembered.state.is_some())
-    };
-    let is_orphan = |subject: &Subject| !documents.contains(&subject.name) && !has_state(&subject.name);
-    owned.into_iter().filter(is_orphan).collect()
 }
 
 /// Looks at an orphan and decides on the next pass of its removal.
@@ -145,27 +127,5 @@ mod tests {
             cloud.settle();
         }
         panic!("it is still there: {:?}", cloud.observed(&orders()));
-    }
-
-    #[test]
-    fn what_has_a_document_or_a_state_is_no_orphan() {
-        let subject = |name: &str| subject(name.parse().expect("a name"));
-        let documents = BTreeSet::from(["written".parse().expect("a name")]);
-        let state = fresh_state(String::new(), 1);
-        let remembered = Remembered {
-            state: Some(state),
-            status: None,
-        };
-        let reported = Remembered::default();
-        let remembered = BTreeMap::from([
-            ("remembered".parse().expect("a name"), remembered),
-            ("lost".parse().expect("a name"), reported),
-        ]);
-        let owned = ["written", "remembered", "lost"].map(subject).to_vec();
-        let names: Vec<_> = orphans(owned, &documents, &remembered)
-            .into_iter()
-            .map(|orphan| orphan.name.to_string())
-            .collect();
-        assert_eq!(names, ["lost"]);
     }
 }

@@ -10,6 +10,7 @@ use crate::cloud::{self, Cloud, Receipt};
 use crate::journal::{self, Journal};
 use crate::memory::{Change, Memory, Remembered, StateChange, StatusChange};
 use crate::observe::Observer;
+use crate::orphans::Orphans;
 use crate::plan::accept::{Judged, Verdict, Wanted, accept};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
@@ -18,6 +19,10 @@ use crate::plan::proof::asks_for_tasks;
 use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
 use crate::plan::status::{Failure, Next, Outcome, is_gone, is_news, next, status};
 use crate::telemetry::Metrics;
+
+mod farewell;
+
+use farewell::farewell;
 
 /// What every pass works with.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct Context<C, J> {
     pub memory: Memory,
     /// The operator.
     pub owner: Owner,
+    /// What nobody wants or remembers, as it was last looked for.
+    pub orphans: Orphans,
     /// What the operator counts.
     pub metrics: Metrics,
     /// The clock.
@@ -92,7 +99,7 @@ impl Error {
 pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, wanted: &Wanted) -> Next {
     let remembered = ctx.memory.get(name);
     let Some(judged) = accept(name, wanted, remembered.state.as_ref()) else {
-        return Next::Forget;
+        return farewell(ctx, name, &remembered).await;
     };
     let mut pass = Pass {
         name,
@@ -255,8 +262,10 @@ impl Pass<'_> {
         };
         let gone = is_gone(outcome);
         let state = made.plan.as_ref().map_or(&self.judged.state, |plan| &plan.state);
+        let last = ctx.memory.get(self.name).state;
         let change = Change {
-            state: state_change(state, gone, ctx.memory.get(self.name).state.as_ref()),
+            // Of an orphan nothing is remembered that was not remembered before: it is nobody's to keep.
+            state: state_change(state, gone, last.as_ref()).filter(|_| self.judged.verdict != Verdict::Orphan),
             status: is_news(self.remembered.status.as_ref(), &told).then(|| StatusChange::Put(Box::new(told.clone()))),
         };
         ctx.metrics.observed(self.name, &status);

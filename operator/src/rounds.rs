@@ -1,7 +1,7 @@
 //! What goes round by itself beside the passes: queues of connectors that may sleep, backlogs that no policy can read,
 //! orphans, and status records whose time is over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use penstock_crds::{Connector, Health, Name, Phase, State};
 use crate::cloud::Cloud;
 use crate::journal::Journal;
 use crate::memory::{Change, Remembered, StatusChange};
+use crate::orphans::{cluster_of, kept, last_told, orphans, unfinished};
 use crate::plan::accept::in_force;
 use crate::plan::desired::{Surroundings, is_foreign_queue};
 use crate::plan::resources::Subject;
-use crate::prune::orphans;
 use crate::queue::Queue;
 use crate::reconcile::Context;
 
@@ -106,35 +106,48 @@ async fn publish_backlog<C: Cloud, J: Journal>(
     }
 }
 
-/// Looks for services that carry our tag and have neither document nor state, and says so. Nothing is removed: that is
-/// what `penstock prune --confirm` is for.
+/// Looks for services that carry our tag and have neither document nor state, and asks for a pass that tells of each; and
+/// for one that tells the end of what was told of and is no more. Nothing is removed: that is what `penstock prune
+/// --confirm` is for.
 pub async fn look_for_orphans<C: Cloud, J: Journal>(
     ctx: &Arc<Context<C, J>>,
+    queue: &Queue,
     clusters: &BTreeSet<String>,
-    documents: &BTreeSet<Name>,
+    documents: impl Fn() -> BTreeSet<Name>,
 ) {
-    let remembered = ctx.memory.all();
+    let before = ctx.memory.all();
+    let clusters = orphaned_clusters(clusters, &before);
+    let mut with_state: BTreeSet<_> = kept(&before).collect();
+    drop(before);
+    let owned = match ctx.cloud.owned(&clusters).await {
+        Ok(owned) => owned,
+        Err(error) => return tracing::warn!(%error, "Orphans not looked for"),
+    };
+    // While the clusters were read, a removal may have ended and a connector may have come: neither leaves an orphan.
+    let (documents, after) = (documents(), ctx.memory.all());
+    with_state.extend(kept(&after));
+    let found = orphans(owned, &documents, &with_state);
+    ctx.metrics.orphans(found.len());
+    for subject in &found {
+        queue.request(&subject.name);
+    }
+    ctx.orphans.keep(found);
+    for name in unfinished(&documents, &after) {
+        queue.request(&name);
+    }
+}
+
+/// Returns the clusters to look in: those that are set, those of what is kept, and those of what was told of last.
+fn orphaned_clusters(set: &BTreeSet<String>, remembered: &BTreeMap<Name, Remembered>) -> BTreeSet<String> {
     let known = |state: &State| state.accepted.as_ref()?.spec.service.as_ref()?.cluster.clone();
-    let mut clusters = clusters.clone();
-    clusters.extend(
-        remembered
-            .values()
-            .filter_map(|remembered| known(remembered.state.as_ref()?)),
-    );
-    if clusters.is_empty() {
-        return;
-    }
-    match ctx.cloud.owned(&clusters).await {
-        Ok(owned) => {
-            let orphans = orphans(owned, documents, &remembered);
-            ctx.metrics.orphans(orphans.len());
-            for subject in orphans {
-                let (connector, cluster) = (&subject.name, &subject.cluster);
-                tracing::warn!(%connector, cluster, "Orphan: a service carries our tag and has no document; see `penstock prune`");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "Orphans not looked for"),
-    }
+    let cluster = |remembered: &Remembered| match &remembered.state {
+        Some(state) => known(state),
+        None => last_told(remembered).and_then(cluster_of),
+    };
+    set.iter()
+        .cloned()
+        .chain(remembered.values().filter_map(cluster))
+        .collect()
 }
 
 /// Removes the status of connectors that were deleted longer ago than the audit period.

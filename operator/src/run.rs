@@ -1,12 +1,10 @@
 //! The process: reads the topics to their ends, then makes passes until told to stop.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use penstock_crds::Name;
 use penstock_kafka::Patience;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -19,6 +17,7 @@ use crate::cloud::aws::{Aws, AwsSettings};
 use crate::config::Config;
 use crate::memory::Memory;
 use crate::observe::Observer;
+use crate::orphans::Orphans;
 use crate::plan::desired::Surroundings;
 use crate::plan::owner::{Owner, OwnerError};
 use crate::plan::status::Next;
@@ -143,6 +142,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
         cloud,
         journal: publisher.clone(),
         memory: Memory::new(remembered),
+        orphans: Orphans::default(),
         owner,
         metrics,
         now: Timestamp::now,
@@ -215,8 +215,8 @@ impl Operator {
                     self.progress.made(PASSES, true);
                 }
                 _ = slow.tick() => {
-                    let documents: BTreeSet<Name> = self.specs.names().into_iter().collect();
-                    rounds::look_for_orphans(&self.ctx, &config.clusters, &documents).await;
+                    let documents = || self.specs.read(|view| view.documents().cloned().collect());
+                    rounds::look_for_orphans(&self.ctx, &self.queue, &config.clusters, documents).await;
                     rounds::end_old_statuses(&self.ctx, config.topics.audit_period).await;
                 }
             }

@@ -114,11 +114,6 @@ impl Specs {
         self.read(|view| view.wanted(name, last))
     }
 
-    /// Returns every connector that the topic has a record of, withdrawn ones included.
-    pub fn names(&self) -> Vec<Name> {
-        self.read(|view| view.names().cloned().collect())
-    }
-
     /// Looks at the view; it is locked meanwhile, so the look must be short.
     pub fn read<T>(&self, look: impl FnOnce(&View) -> T) -> T {
         look(&self.view.read().unwrap_or_else(PoisonError::into_inner))

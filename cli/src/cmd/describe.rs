@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use penstock_crds::{ActionStatus, ConditionType, Document, DocumentKey, Kind, Name, ScalingStatus, Status};
+use penstock_operator::plan::status::is_orphaned;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -98,6 +99,7 @@ fn told(name: &Name, entry: Option<&Entry>, shown: &Shown, now: Timestamp) -> St
             line(&mut text, "Generation", &entry.generation.to_string());
             line(&mut text, "Age", &age(entry.since, now));
         }
+        None if shown.status.as_ref().is_some_and(is_orphaned) => line(&mut text, "Document", "none"),
         None => line(&mut text, "Document", "withdrawn"),
     }
     if let Some(Document::Connector(connector)) = entry.and_then(|entry| entry.document.as_ref()) {
@@ -299,6 +301,23 @@ mod tests {
             "{text}"
         );
         assert_eq!(text.matches("2026-01-31T12:00:00Z   HEALTHY").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn an_orphan_is_not_said_to_have_been_withdrawn() {
+        let mut orphan = status();
+        orphan.conditions[0].reason = "Orphaned".to_owned();
+        let shown = Shown {
+            document: None,
+            generation: None,
+            faults: Vec::new(),
+            target_state: None,
+            status: Some(orphan.clone()),
+            transitions: vec![orphan],
+        };
+        let name = "orders".parse().expect("a name");
+        let text = told(&name, None, &shown, Timestamp::UNIX_EPOCH);
+        assert!(text.contains("Document:     none\n"), "{text}");
     }
 
     #[test]

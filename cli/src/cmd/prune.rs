@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use penstock_crds::{Document, Kind, Name, State};
 use penstock_operator::cloud::Cloud;
 use penstock_operator::cloud::aws::Aws;
-use penstock_operator::memory::Remembered;
 use penstock_operator::observe::Observer;
+use penstock_operator::orphans::orphans;
 use penstock_operator::plan::owner::Owner;
 use penstock_operator::plan::resources::Subject;
-use penstock_operator::prune::{self, Removal, orphans};
+use penstock_operator::prune::{self, Removal};
 use penstock_operator::reconcile::Error;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -90,7 +90,7 @@ impl Prune {
             clusters: clusters.into_iter().collect::<Vec<_>>().join(", "),
             source: Box::new(source),
         })?;
-        let mut found = orphans(owned, &documents(&specs), &remembered(states));
+        let mut found = orphans(owned, &documents(&specs), &states.into_keys().collect());
         found.retain(|orphan| only.is_empty() || only.contains(&orphan.name));
         let eye = Eye {
             observer: Observer::start(Arc::clone(&cloud)),
@@ -242,17 +242,6 @@ fn keeps(owner: &Owner, states: &BTreeMap<Name, State>) -> bool {
 /// Returns every connector that has a document, a bad one too.
 fn documents(specs: &Specs) -> BTreeSet<Name> {
     specs.of(Kind::Connector).map(|(name, _)| name.clone()).collect()
-}
-
-fn remembered(states: BTreeMap<Name, State>) -> BTreeMap<Name, Remembered> {
-    let remembered = |state| Remembered {
-        state: Some(state),
-        status: None,
-    };
-    states
-        .into_iter()
-        .map(|(name, state)| (name, remembered(state)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl World {
             journal: Arc::clone(&log),
             memory,
             owner: owner(),
+            orphans: Orphans::default(),
             metrics: Metrics::default(),
             now: ticking,
         };
@@ -769,6 +770,129 @@ async fn who_made_something_is_remembered_for_as_long_as_it_is_there() {
     world.cloud.meddle(&orders(), |observed| observed.revisions.clear());
     world.pass(&stopped).await;
     assert_eq!(made_by(&world), None);
+}
+
+/// Something of the connector in AWS, and neither document nor state.
+async fn orphaned() -> World {
+    let (world, _) = running().await;
+    let forgotten = World::over(Arc::clone(&world.cloud), Arc::default());
+    forgotten.cloud.take_calls();
+    forgotten.look_for_orphans(&[]).await;
+    forgotten
+}
+
+impl World {
+    fn records(&self) -> usize {
+        self.log.0.lock().expect("unpoisoned").len()
+    }
+
+    /// Makes the round, and every pass that it asks for.
+    async fn look_for_orphans(&self, documents: &[Name]) {
+        let queue = crate::queue::Queue::new(std::time::Duration::from_secs(300));
+        let documents = || documents.iter().cloned().collect();
+        let clusters = ["data".to_owned()].into();
+        crate::rounds::look_for_orphans(&self.ctx, &queue, &clusters, documents).await;
+        while queue.depth().0 > 0 {
+            let name = queue.next().await.expect("one is due");
+            let next = reconcile(&self.ctx, &name, &Wanted::default()).await;
+            queue.done(&name, next);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_is_told_of_once_with_what_it_is_and_what_to_do() {
+    let world = orphaned().await;
+    assert_eq!(
+        world.condition(ConditionType::Degraded),
+        (Truth::True, "Orphaned".to_owned())
+    );
+    assert_eq!(world.condition(ConditionType::Ready).0, Truth::False);
+    let told = world.message(ConditionType::Degraded);
+    assert!(
+        told.contains("`penstock-orders`") && told.contains("`penstock prune orders --confirm`"),
+        "{told}"
+    );
+    let status = world.status().expect("written");
+    assert_eq!((status.health, status.observed_generation), (Health::Degraded, Some(7)));
+    assert_eq!(status.uid.as_deref(), Some("topic/0/7"));
+    assert!(status.resources.iter().any(|one| one.r#type == "AWS::ECS::Service"));
+    assert_eq!(world.ctx.memory.get(&orders()).state, None, "it is nobody's to keep");
+    let records = world.records();
+    for _ in 0..3 {
+        world.look_for_orphans(&[]).await;
+    }
+    assert_eq!(world.records(), records, "told once");
+    assert_eq!(world.cloud.take_calls(), Vec::<String>::new(), "and left alone");
+}
+
+#[tokio::test]
+async fn an_orphan_that_is_gone_is_told_to_be_deleted_but_only_after_a_look() {
+    let world = orphaned().await;
+    world.cloud.meddle(&orders(), |observed| *observed = fake::nothing());
+    let world = world.restarted();
+    world.pass(&Wanted::default()).await;
+    assert_eq!(
+        world.status().expect("written").health,
+        Health::Degraded,
+        "nobody looked yet"
+    );
+    world.look_for_orphans(&[]).await;
+    assert_eq!(world.status().expect("written").health, Health::Deleted);
+    assert_eq!(
+        world.condition(ConditionType::Deleted),
+        (Truth::True, "Removed".to_owned())
+    );
+    let records = world.records();
+    world.look_for_orphans(&[]).await;
+    assert_eq!(world.records(), records);
+}
+
+#[tokio::test]
+async fn an_orphan_whose_document_is_written_again_is_taken_over_and_told_of_no_more() {
+    let world = orphaned().await;
+    let told = wanted(orders_spec(), 30, "topic/0/30");
+    world.converge(&told).await;
+    assert_eq!(world.cloud.creates(), 1, "the service itself was kept");
+    world.look_for_orphans(&[orders()]).await;
+    assert_eq!(world.condition(ConditionType::Synced).0, Truth::True);
+}
+
+#[tokio::test]
+async fn a_service_that_comes_back_after_its_removal_ended_is_an_orphan() {
+    let (world, told) = settled(Scenario::Delete).await;
+    let before = world.cloud.observed(&orders());
+    world.converge(&told).await;
+    assert_eq!(world.status().expect("written").health, Health::Deleted);
+    world.cloud.meddle(&orders(), |observed| *observed = before);
+    world.look_for_orphans(&[]).await;
+    assert_eq!(
+        world.condition(ConditionType::Degraded),
+        (Truth::True, "Orphaned".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_document_that_was_never_accepted_ends_with_its_tombstone() {
+    let world = World::new();
+    let fault = penstock_crds::Fault {
+        path: "spec".to_owned(),
+        value: None,
+        why: "is missing".to_owned(),
+        remedy: "write it".to_owned(),
+    };
+    let refused = Wanted {
+        refused: Some((3, vec![fault])),
+        ..Wanted::default()
+    };
+    world.pass(&refused).await;
+    assert_eq!(world.status().expect("written").health, Health::Unassigned);
+    assert_eq!(world.pass(&withdrawn()).await, Next::Forget);
+    let status = world.status().expect("written");
+    assert_eq!((status.health, status.observed_generation), (Health::Deleted, Some(3)));
+    let records = world.records();
+    world.pass(&withdrawn()).await;
+    assert_eq!(world.records(), records, "once");
 }
 
 #[tokio::test]

@@ -138,6 +138,13 @@ impl View {
         self.connectors.keys()
     }
 
+    /// Returns every connector that has a document, a refused one too.
+    pub fn documents(&self) -> impl Iterator<Item = &Name> {
+        let has_document = |slot: &Slot<ConnectorSpec>| slot.good.is_some() || slot.refused.is_some();
+        let written = self.connectors.iter().filter(move |(_, slot)| has_document(slot));
+        written.map(|(name, _)| name)
+    }
+
     /// Returns the latest records without a usable key, oldest first.
     pub fn strays(&self) -> impl Iterator<Item = &Stray> {
         self.strays.iter()

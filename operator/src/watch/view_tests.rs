@@ -252,3 +252,11 @@ fn a_pause_that_compaction_removed_behind_a_bad_record_is_taken_from_the_state()
     withdrawn.apply(&garbage(11, "TargetState/orders"));
     assert_eq!(withdrawn.wanted(&name("orders"), Some(&paused)).target, None);
 }
+
+#[test]
+fn a_withdrawn_connector_has_no_document_and_a_refused_one_has() {
+    let refused = garbage(2, "Connector/garbled");
+    let view = view([orders(0), tombstone(1), refused]);
+    assert_eq!(view.documents().collect::<Vec<_>>(), [&name("garbled")]);
+    assert_eq!(view.names().count(), 2);
+}

@@ -1,0 +1,114 @@
+//! A pass for a name that has neither document nor state: what is left of it is told, and what was told of it comes to its
+//! end. Nothing is changed in AWS.
+
+use penstock_crds::{Name, Status};
+
+use super::{Context, Error, Made, Pass, chain};
+use crate::cloud::Cloud;
+use crate::journal::Journal;
+use crate::memory::Remembered;
+use crate::orphans::{Sighting, last_told};
+use crate::plan::accept::{Judged, Verdict, Wanted, fresh_state};
+use crate::plan::decide::{Seen, decide};
+use crate::plan::resources::{Observed, Subject, TAG_GENERATION};
+use crate::plan::status::{Next, is_orphaned};
+
+/// Tells of an orphan, or that everything is over. Whoever looks for orphans asks for the next pass.
+pub(super) async fn farewell<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, remembered: &Remembered) -> Next {
+    match (ctx.orphans.get(name), last_told(remembered)) {
+        (Sighting::Present(subject), _) => tell_of_orphan(ctx, subject, remembered).await,
+        (Sighting::Absent, Some(last)) => tell_the_end(ctx, name, last, remembered).await,
+        // Nothing was ever accepted, so there is nothing that would have to be looked for.
+        (Sighting::Unknown, Some(last)) if last.accepted_generation.is_none() && !is_orphaned(last) => {
+            tell_the_end(ctx, name, last, remembered).await
+        }
+        (Sighting::Unknown | Sighting::Absent, _) => Next::Forget,
+    }
+}
+
+async fn tell_of_orphan<C: Cloud, J: Journal>(ctx: &Context<C, J>, subject: Subject, remembered: &Remembered) -> Next {
+    let name = subject.name.clone();
+    let observed = match ctx.observer.observe(subject.clone()).await.map_err(Error::Observe) {
+        Ok(observed) => observed,
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "Orphan not looked at");
+            ctx.metrics.pass_failed(error.kind());
+            return Next::Backoff;
+        }
+    };
+    let Some(service) = &observed.resources.service else {
+        // It has gone since it was found; the next look tells its end.
+        return Next::Forget;
+    };
+    let generation = service.tags.get(TAG_GENERATION).and_then(|tag| tag.parse().ok());
+    let judged = judged(Verdict::Orphan, subject.uid, generation);
+    if !remembered.status.as_ref().is_some_and(is_orphaned) {
+        let cluster = subject.cluster;
+        tracing::warn!(
+            cluster,
+            "Orphan: a service carries our tag and has no document; see `penstock prune`"
+        );
+    }
+    let made = Made {
+        observed: Some(observed),
+        ..Made::default()
+    };
+    finish(ctx, &name, &judged, remembered, made).await
+}
+
+async fn tell_the_end<C: Cloud, J: Journal>(
+    ctx: &Context<C, J>,
+    name: &Name,
+    last: &Status,
+    remembered: &Remembered,
+) -> Next {
+    let judged = judged(
+        Verdict::Remove,
+        last.uid.clone().unwrap_or_default(),
+        last.observed_generation,
+    );
+    let observed = Observed::default();
+    let seen = Seen {
+        observed: &observed,
+        queue: None,
+        target: None,
+        owner: &ctx.owner,
+        now: (ctx.now)(),
+        fresh_token: "",
+    };
+    let made = Made {
+        plan: Some(decide(&judged, seen)),
+        observed: Some(observed),
+        ..Made::default()
+    };
+    finish(ctx, name, &judged, remembered, made).await
+}
+
+fn judged(verdict: Verdict, uid: String, generation: Option<i64>) -> Judged {
+    Judged {
+        verdict,
+        state: fresh_state(uid, generation.unwrap_or_default()),
+        faults: Vec::new(),
+        actor: None,
+    }
+}
+
+async fn finish<C: Cloud, J: Journal>(
+    ctx: &Context<C, J>,
+    name: &Name,
+    judged: &Judged,
+    remembered: &Remembered,
+    made: Made,
+) -> Next {
+    let pass = Pass {
+        name,
+        wanted: &Wanted::default(),
+        judged,
+        remembered,
+        taken: Vec::new(),
+    };
+    match pass.finish(ctx, made).await {
+        Next::Backoff => Next::Backoff,
+        _ => Next::Forget,
+    }
+}
