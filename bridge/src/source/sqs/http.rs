@@ -51,7 +51,7 @@ struct Resting {
     /// Counts renewals; a connection of an earlier one does not come back.
     renewal: u64,
     /// The one that came last is taken first, so that those too many grow old.
-    connections: VecDeque<(Instant, Connection)>,
+    connections: VecDeque<(Instant, Box<Connection>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,6 +60,7 @@ enum Connector {
     Secure(HttpsConnector<HttpConnector>),
 }
 
+/// Some kilobytes with TLS, so it is passed on in a box.
 #[derive(Debug)]
 struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
@@ -73,7 +74,7 @@ pub(super) struct Answer<'a> {
     /// Status and headers.
     pub(super) head: Parts,
     body: Incoming,
-    connection: Connection,
+    connection: Box<Connection>,
     connections: &'a Connections,
 }
 
@@ -105,7 +106,8 @@ impl Connections {
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer<'_>, Failure> {
         let mut connection = match self.take().await {
             Some(connection) => connection,
-            None => self.connect().await?,
+            // Apart, since it is large and seldom: what is awaited here is part of every call.
+            None => Box::pin(self.connect()).await?,
         };
         let answer = connection.requests.send_request(request);
         let answer = connection.drive(answer).await;
@@ -125,7 +127,7 @@ impl Connections {
         resting.connections.clear();
     }
 
-    async fn take(&self) -> Option<Connection> {
+    async fn take(&self) -> Option<Box<Connection>> {
         loop {
             let mut connection = {
                 let mut resting = self.resting();
@@ -138,7 +140,7 @@ impl Connections {
         }
     }
 
-    fn give_back(&self, connection: Connection) {
+    fn give_back(&self, connection: Box<Connection>) {
         let now = Instant::now();
         let mut resting = self.resting();
         resting.drop_old(now);
@@ -147,7 +149,7 @@ impl Connections {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    async fn connect(&self) -> Result<Box<Connection>, Failure> {
         let renewal = self.resting().renewal;
         let connecting = async {
             let stream = self.connector.clone().open(self.uri.clone()).await?;
@@ -159,12 +161,12 @@ impl Connections {
             .await
             .unwrap_or_else(|_| Err(format!("no connection within {} s", limit.as_secs())));
         let (requests, driver) = made.map_err(Failure::Connect)?;
-        Ok(Connection {
+        Ok(Box::new(Connection {
             requests,
             driver,
             is_closed: false,
             renewal,
-        })
+        }))
     }
 
     fn resting(&self) -> MutexGuard<'_, Resting> {

@@ -5,22 +5,25 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::source::{Header, Message, Receipt};
 
 /// Reads the messages of an answer. One without id or receipt could never be settled; SQS sends none.
 pub(super) fn messages(answer: &[u8]) -> Result<Vec<Message>, serde_json::Error> {
     let answer: ReceiveAnswer = serde_json::from_slice(answer)?;
-    let messages = answer.messages.into_iter().flatten();
-    Ok(messages.filter_map(Received::ours).collect())
+    Ok(answer.messages.unwrap_or_default().0)
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ReceiveAnswer {
-    messages: Option<Vec<Received>>,
+    messages: Option<Ours>,
 }
+
+/// Messages that are made ours one by one, as they are read.
+#[derive(Default)]
+struct Ours(Vec<Message>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -121,6 +124,28 @@ impl CustomAttribute {
             },
             kind,
         ]
+    }
+}
+
+impl<'de> Deserialize<'de> for Ours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Messages;
+        impl<'de> Visitor<'de> for Messages {
+            type Value = Ours;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut messages = Vec::with_capacity(10);
+                while let Some(received) = list.next_element::<Received>()? {
+                    messages.extend(received.ours());
+                }
+                Ok(Ours(messages))
+            }
+        }
+        deserializer.deserialize_seq(Messages)
     }
 }
 
