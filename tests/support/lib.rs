@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod binaries;
+pub mod capacity;
 pub mod elasticmq;
 pub mod error;
 pub mod http;
