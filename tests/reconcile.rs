@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_applicationautoscaling::types::{PolicyType, ScalableDimension, ServiceNamespace, SuspendedState};
-use aws_sdk_ecs::types::{DeploymentConfiguration, HealthStatus, Task};
+use aws_sdk_ecs::types::{AvailabilityZoneRebalancing, DeploymentConfiguration, HealthStatus, Task};
 use penstock_crds::{ActionStatus, ConditionType, Difference, Health, Phase, Status, Truth};
 use penstock_tests::scene::{Scene, TURN, idle_tasks};
 use penstock_tests::stage::{CLUSTER, IMAGE, Settings, bodies, lay};
@@ -64,6 +64,7 @@ async fn what_others_change_is_repaired_and_the_status_names_it() -> Outcome {
             "minimum_healthy_percent",
             "UpdateService".to_owned(),
         ),
+        ("service".to_owned(), "rebalancing", "UpdateService".to_owned()),
     ] {
         told(&scene, mark, (&resource, field), &operation).await?;
     }
@@ -140,7 +141,8 @@ async fn meddle_with_service(scene: &Scene) -> Outcome {
         .update_service()
         .cluster(CLUSTER)
         .service(SERVICE)
-        .deployment_configuration(rollout);
+        .deployment_configuration(rollout)
+        .availability_zone_rebalancing(AvailabilityZoneRebalancing::Enabled);
     update.send().await?;
     Ok(())
 }

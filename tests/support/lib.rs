@@ -9,6 +9,7 @@
 pub mod aws;
 pub mod binaries;
 pub mod bridge;
+pub mod capacity;
 pub mod clock;
 pub mod credentials;
 pub mod elasticmq;

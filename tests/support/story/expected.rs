@@ -148,6 +148,11 @@ pub async fn service(stage: &Stage) -> Result<(), Error> {
     )?;
     let percents = deployment.map(|one| (one.minimum_healthy_percent(), one.maximum_percent()));
     equal("the rollout", percents, Some((Some(100), Some(200))))?;
+    equal(
+        "the rebalancing",
+        service.availability_zone_rebalancing().map(|one| one.as_str()),
+        Some("DISABLED"),
+    )?;
     let network = service
         .network_configuration()
         .and_then(|one| one.awsvpc_configuration());
