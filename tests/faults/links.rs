@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use penstock_tests::bridge::audit::Metrics;
 use penstock_tests::bridge::{Bridge, LATER, Queue, Rig};
 use penstock_tests::kafka::Broker;
 use penstock_tests::sqs_proxy::{Fault, Operation, Refusal, When};
@@ -55,17 +56,17 @@ async fn records_whose_acknowledgement_is_lost_are_stored_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_refuses_connections_is_waited_for() {
-    let refuse = async |rig: &Rig<'_>, bridge: &Bridge| {
-        rig.link().refuse();
-        bridge.full().await;
-        rig.link().open();
-    };
     let run = async |queue| {
         let rig = linked(queue).await.arguments(&["--max-in-flight", "50"]);
         let bridge = rig.healthy_bridge().await;
         let sent = rig.queue.send(&rig.queue.letters(MESSAGES)).await;
         rig.stored(&bridge, STEP, LATER).await;
-        refuse(&rig, &bridge).await;
+        rig.link().refuse();
+        // A fast bridge may have moved all of the others by now.
+        let more = rig.queue.send_after(&sent, &rig.queue.letters(MESSAGES)).await;
+        bridge.full().await;
+        rig.link().open();
+        let sent: Vec<_> = sent.into_iter().chain(more).collect();
         rig.finish(bridge, &sent, 0).await;
     };
     let [standard, fifo] = Queue::of_each_kind().await;
@@ -107,6 +108,33 @@ async fn a_broker_that_is_killed_or_restarted_under_load_loses_and_repeats_nothi
     for ((rig, bridge), sent) in rigs.iter().zip(bridges).zip(sent) {
         rig.finish(bridge, &sent, 0).await;
     }
+}
+
+/// Kafka is asked and does not answer: no delete may pass for as long as that lasts.
+async fn deletes_nothing(queue: Queue, silence: impl Fn(&Rig<'_>)) {
+    let rig = linked(queue).await.set(json!({"source": {"visibilityTimeout": "2s"}}));
+    let bridge = rig.healthy_bridge().await;
+    silence(&rig);
+    let sent = rig.queue.send(&rig.queue.letters(50)).await;
+    // An extension comes a second after a message, and a delete within milliseconds of its record.
+    let extended = |metrics: &Metrics| metrics.get("lease_extended_total") >= sent.len() as f64;
+    bridge
+        .metrics_when("every lease extended, or a delete", |metrics| {
+            extended(metrics) || !rig.journal.deletes().is_empty()
+        })
+        .await;
+    assert_eq!(rig.journal.deletes(), [], "a message was deleted unacknowledged");
+    rig.link().open();
+    rig.finish(bridge, &sent, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_while_kafka_does_not_answer() {
+    let [standard, fifo] = Queue::of_each_kind().await;
+    tokio::join!(
+        deletes_nothing(standard, |rig| rig.link().stall()),
+        deletes_nothing(fifo, |rig| rig.link().hold_answers()),
+    );
 }
 
 /// Kafka hangs for ten times the visibility timeout; the messages held are handed out once.

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use penstock_tests::clock;
-use penstock_tests::sqs_proxy::{Handout, Observer};
+use penstock_tests::sqs_proxy::{Handout, Observer, Operation};
 
 use crate::bodies::{self, GROUPS};
 
@@ -44,6 +44,7 @@ struct Asked {
     deletes: u64,
     deleted: u64,
     handouts: u64,
+    late: u64,
 }
 
 /// How many, and the first few.
@@ -155,6 +156,11 @@ impl Ledger {
         self.asked().deleted
     }
 
+    /// Returns how many calls SQS left without an answer for seconds, by itself.
+    pub(crate) fn late(&self) -> u64 {
+        self.asked().late
+    }
+
     /// Says what came of everything, once all of the topic was read.
     pub(crate) fn outcome(&self) -> Outcome {
         let (stored, asked) = (self.stored(), self.asked());
@@ -216,6 +222,10 @@ impl Observer for Ledger {
             *first = at;
             asked.deleted += 1;
         }
+    }
+
+    fn late(&self, _operation: Operation) {
+        self.asked().late += 1;
     }
 }
 

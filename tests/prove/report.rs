@@ -9,11 +9,20 @@ use penstock_tests::{Error, rundir};
 use crate::BridgeArgs;
 use crate::ledger::{Faults, Outcome};
 
+/// What the part of the run showed that had no faults but stops.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Calm {
+    pub(crate) duplicates: u64,
+    pub(crate) late: u64,
+}
+
 /// One queue.
 #[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) outcome: Outcome,
-    pub(crate) duplicates_by_stops: u64,
+    pub(crate) calm: Calm,
+    /// Calls that SQS left without an answer for seconds, in the whole run.
+    pub(crate) late: u64,
     pub(crate) kills: u64,
     pub(crate) max_in_flight: u64,
 }
@@ -23,8 +32,11 @@ impl Side {
         self.kills * self.max_in_flight
     }
 
+    /// A caller that gives a late call up and asks again can be given the same ten messages twice: SQS's own repeats.
     fn holds(&self) -> bool {
-        self.outcome.is_sound() && self.duplicates_by_stops == 0 && self.outcome.duplicates <= self.bound()
+        self.outcome.is_sound()
+            && self.calm.duplicates <= 10 * self.calm.late
+            && self.outcome.duplicates <= self.bound() + 10 * self.late
     }
 }
 
@@ -105,7 +117,11 @@ fn table(proof: &Proof) -> String {
             grouped(side.bound())
         )
     });
-    table += &row("stored twice by SIGTERMs", &count(|side| side.duplicates_by_stops));
+    table += &row("stored twice by SIGTERMs", &count(|side| side.calm.duplicates));
+    table += &row(
+        "calls that ElasticMQ itself left unanswered for over 3 s",
+        &count(|side| side.late),
+    );
     table += &row("handed out by SQS", &count(|side| side.outcome.handouts));
     table += &row("deletes asked for", &count(|side| side.outcome.deletes));
     let _ = write!(
@@ -175,7 +191,11 @@ mod tests {
                 duplicates,
                 ..Outcome::default()
             },
-            duplicates_by_stops: by_stops,
+            calm: Calm {
+                duplicates: by_stops,
+                late: 0,
+            },
+            late: 0,
             kills: 2,
             max_in_flight: 10,
         }

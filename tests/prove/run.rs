@@ -19,7 +19,7 @@ use crate::chaos::{End, Tally, blows, end_at, end_one, points, strike};
 use crate::feed::{Feed, feed};
 use crate::ledger::Ledger;
 use crate::reader::{Reader, Shelf};
-use crate::report::{self, Proof, Side};
+use crate::report::{self, Calm, Proof, Side};
 
 /// The most messages that a bridge may hold, which bounds what one kill may store twice.
 const MAX_IN_FLIGHT: [u64; 2] = [1_000, 500];
@@ -68,7 +68,8 @@ pub(crate) async fn prove(args: &BridgeArgs) -> Result<bool, Error> {
     let kills = [args.kills - fifo_kills, fifo_kills];
     let sides = [0, 1].map(|place| Side {
         outcome: lanes[place].ledger.outcome(),
-        duplicates_by_stops: calm[place],
+        calm: calm[place],
+        late: lanes[place].ledger.late(),
         kills: u64::from(kills[place]),
         max_in_flight: MAX_IN_FLIGHT[place],
     });
@@ -132,7 +133,7 @@ async fn only_stops(
     lanes: &[Lane<'_>; 2],
     random: &mut Random,
     tally: &Tally,
-) -> Result<[u64; 2], Error> {
+) -> Result<[Calm; 2], Error> {
     eprintln!("== {} stops under load", args.stops);
     let fifo = fifo_share(args.stops);
     let plans = [(args.stops - fifo, &lanes[0]), (fifo, &lanes[1])]
@@ -148,7 +149,10 @@ async fn only_stops(
         }
     };
     tokio::try_join!(stopped(0), stopped(1))?;
-    Ok([0, 1].map(|place| lanes[place].ledger.duplicates()))
+    Ok(lanes.each_ref().map(|lane| Calm {
+        duplicates: lane.ledger.duplicates(),
+        late: lane.ledger.late(),
+    }))
 }
 
 /// SIGKILLs, broker restarts and cuts, all at once.

@@ -6,8 +6,15 @@ use crate::Error;
 use crate::error::io;
 use crate::process::Program;
 
+/// A directory whose binaries are taken before others: `hack/mutations` has its own.
+const OTHERS: &str = "PENSTOCK_TEST_BINARIES";
+
 /// Returns the path of one of our binaries (`penstock-operator`, `penstock-bridge`, …): it lies beside, or one above, the program that asks.
 pub fn bin(name: &str) -> Result<PathBuf, Error> {
+    let other = std::env::var_os(OTHERS).map(|directory| PathBuf::from(directory).join(name));
+    if let Some(path) = other.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
     let this = std::env::current_exe().map_err(io("find the running test binary"))?;
     let mut directory = this.parent().map(PathBuf::from).unwrap_or_default();
     if directory.ends_with("deps") {
