@@ -21,7 +21,9 @@ use std::collections::BTreeMap;
 
 use self::faults::Faults;
 pub(crate) use self::part::faults_of_part;
-use crate::{BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, Name, ProfileSpec, merge};
+use crate::{
+    BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, MAX_DOCUMENT_BYTES, Name, ProfileSpec, merge,
+};
 
 /// The most bytes that a bridge's configuration may have, half of what ECS allows a task definition.
 const MAX_BRIDGE_CONFIG_BYTES: usize = 32 * 1024;
@@ -31,6 +33,7 @@ pub fn resolve(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorS
     let mut faults = Faults::default();
     let connector = connector(name, labels, spec, &mut faults);
     check_size(&connector, &mut faults);
+    check_merged(labels, spec, &mut faults);
     faults.or(connector)
 }
 
@@ -143,6 +146,19 @@ fn check_size(connector: &Connector, faults: &mut Faults) {
             "spec.kafka.security",
             format!("makes the bridge's configuration {bytes} bytes long, and {MAX_BRIDGE_CONFIG_BYTES} fit into a task definition"),
             "keep only the authorities in caCertificates that signed the brokers' certificates",
+        );
+    }
+}
+
+/// The operator remembers the merged document in one record, which has room for a document and what stands beside it.
+fn check_merged(labels: &BTreeMap<String, String>, spec: &ConnectorSpec, faults: &mut Faults) {
+    let length = |json: serde_json::Result<String>| json.map_or(0, |json| json.len());
+    let bytes = length(serde_json::to_string(spec)) + length(serde_json::to_string(labels));
+    if bytes > MAX_DOCUMENT_BYTES {
+        faults.hide(
+            "spec",
+            format!("has {bytes} bytes once it is merged with its profile, and {MAX_DOCUMENT_BYTES} fit into the operator's record of it"),
+            "shorten the connector or its profile: `secrets` and `task.environment` are what grows",
         );
     }
 }

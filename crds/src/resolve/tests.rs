@@ -107,6 +107,15 @@ fn defaults_are_those_that_the_fields_promise() {
 }
 
 #[test]
+fn a_document_that_outgrows_the_operators_record_by_its_profile_is_refused() {
+    let arn = |n: u32| format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:penstock/{n:030}-AbCdEf");
+    let mut secrets: serde_json::Map<String, Value> =
+        (0..3000).map(|n| (format!("secret-{n}"), json!(arn(n)))).collect();
+    secrets.insert("kafka".to_owned(), json!(arn(0)));
+    refused(&[("/secrets", Value::Object(secrets))], "spec", "262144");
+}
+
+#[test]
 fn a_fifo_queue_is_remembered_not_lingered_over_and_held_unless_there_are_dead_letters() {
     let standard = resolved(&[]);
     assert_eq!(standard.source.deduplication_window, Duration::from_secs(0));
