@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use penstock_crds::{ConditionType, DocumentKey, Health, Kind, Name, Phase, Status, Truth};
+use penstock_crds::{ConditionType, Document, DocumentKey, Handled, Health, Kind, Name, Phase, State, Status, Truth};
 use penstock_kafka::{Event, Follower, Record};
 use tokio::time::{Instant, timeout_at};
 
@@ -11,7 +11,7 @@ use crate::cmd::get::{condition, name_of, word};
 use crate::failure::Failure;
 use crate::output::print_line;
 use crate::server::{Server, ServerArgs};
-use crate::specs::{connector_of, read_status};
+use crate::specs::{Entry, connector_of, read_status};
 use crate::{Exit, talk};
 
 /// How often the person hears what is awaited.
@@ -25,7 +25,7 @@ pub(crate) struct Wait {
     /// The connector
     name: String,
     /// What for: ready, deleted, synced, asleep or generation=N; all but `deleted` and `generation` are judged for the
-    /// newest document there is when the command begins
+    /// newest document there is when the command begins, and once the restart and the pass that were asked for are done
     #[arg(long = "for", value_name = "GOAL")]
     goal: String,
     /// How long
@@ -50,9 +50,13 @@ pub(crate) enum Goal {
 struct Seen {
     /// The offset of the latest document when the command began; nothing once it was withdrawn.
     written: Option<i64>,
+    /// The requests that stood beside it.
+    asked: Handled,
     status: Option<Status>,
     /// Whether the operator remembers the connector.
     remembered: bool,
+    /// The requests that the operator has carried out.
+    handled: Handled,
     /// How many of the two topics were read to their ends.
     ends: usize,
 }
@@ -70,6 +74,7 @@ pub(crate) async fn wait_for(server: &Server, name: &Name, goal: Goal, patience:
     let specs = server.specs().await?;
     let mut seen = Seen {
         written: specs.get(Kind::Connector, name).map(|entry| entry.generation),
+        asked: asked(specs.get(Kind::TargetState, name)),
         ..Seen::default()
     };
     if seen.written.is_none() && goal != Goal::Deleted {
@@ -98,6 +103,17 @@ pub(crate) async fn wait_for(server: &Server, name: &Name, goal: Goal, patience:
         seen.told(goal)
     ));
     Ok(Exit::Refused)
+}
+
+/// Returns the requests of a connector's target state.
+fn asked(entry: Option<&Entry>) -> Handled {
+    match entry.and_then(|entry| entry.document.as_ref()) {
+        Some(Document::TargetState(target)) => Handled {
+            restarted_at: target.spec.restarted_at,
+            reconcile_at: target.spec.reconcile_at,
+        },
+        _ => Handled::default(),
+    }
 }
 
 /// Follows both topics until the goal is reached.
@@ -137,7 +153,11 @@ impl Seen {
 
     fn take_state(&mut self, name: &Name, record: &Record) {
         if connector_of(record).as_ref() == Some(name) {
-            self.remembered = record.value.is_some();
+            let state = record.value.as_ref();
+            self.remembered = state.is_some();
+            // A state that cannot be read is a newer operator's: what it has done is not known.
+            let state = state.and_then(|state| serde_json::from_slice::<State>(state).ok());
+            self.handled = state.map(|state| state.handled).unwrap_or_default();
         }
     }
 
@@ -146,7 +166,10 @@ impl Seen {
             return goal == Goal::Deleted && self.written.is_none() && !self.remembered;
         };
         let judged = status.observed_generation;
-        let newest = judged >= self.written && self.written.is_some();
+        // `None` is less than any time, so nothing that was not asked for is waited for.
+        let done = self.handled.restarted_at >= self.asked.restarted_at
+            && self.handled.reconcile_at >= self.asked.reconcile_at;
+        let newest = judged >= self.written && self.written.is_some() && done;
         let holds = |kind| {
             let found = condition(status, kind).filter(|one| one.status == Truth::True);
             found.is_some_and(|one| one.observed_generation.is_none_or(|of| Some(of) >= self.written))
@@ -230,6 +253,7 @@ mod tests {
             status,
             remembered,
             ends: 2,
+            ..Seen::default()
         }
     }
 
@@ -238,6 +262,24 @@ mod tests {
         assert!(seen(Some(5), Some(status()), true).reached(Goal::Ready));
         assert!(!seen(Some(6), Some(status()), true).reached(Goal::Ready));
         assert!(!seen(Some(5), None, true).reached(Goal::Ready));
+    }
+
+    #[test]
+    fn ready_counts_only_once_the_restart_that_was_asked_for_is_done() {
+        let at = |second| jiff::Timestamp::from_second(second).ok();
+        let mut seen = seen(Some(5), Some(status()), true);
+        seen.asked.restarted_at = at(20);
+        assert!(!seen.reached(Goal::Ready), "it was never restarted");
+        seen.handled.restarted_at = at(10);
+        assert!(!seen.reached(Goal::Ready), "that was an earlier restart");
+        seen.handled.restarted_at = at(20);
+        assert!(seen.reached(Goal::Ready));
+        seen.asked.reconcile_at = at(30);
+        assert!(!seen.reached(Goal::Asleep));
+        assert!(
+            seen.reached(Goal::Generation(5)),
+            "a generation is about the document alone"
+        );
     }
 
     #[test]
