@@ -458,3 +458,16 @@ async fn replies_larger_than_expected_never_exceed_the_limit_together() {
     .await;
     assert_eq!(rig.sink.stored().len(), 400);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_shared_a_batch_with_poison_is_sent_again_alone_and_not_given_back() {
+    let rig = Rig::start(settings(), (0..5).map(message), |_, sink| {
+        for n in 0..5 {
+            let failure = if n == 3 { too_large() } else { Failure::Neighbour };
+            sink.fail(&format!("message-{n}"), [failure]);
+        }
+    });
+    rig.pass(Duration::from_secs(10)).await;
+    assert_eq!((rig.sink.stored().len(), rig.counts().released), (5, 0));
+    assert!((0..5).all(|n| rig.sink.tries().contains(&format!("message-{n} alone"))));
+}
