@@ -11,8 +11,8 @@ use penstock_tests::sqs_proxy::{Fault, Operation, Refusal, When};
 use penstock_tests::{clock, wait_until};
 use serde_json::json;
 
-/// How many calls fail before it is over.
-const REFUSALS: u64 = 16;
+/// How many calls fail before it is over. The pauses between them grow to many seconds.
+const REFUSALS: u64 = 8;
 /// How many lines such an outage may cost: one for each part that notices, and once more when a call that was open before it works meanwhile.
 const COMPLAINTS: usize = 4;
 
