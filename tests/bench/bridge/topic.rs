@@ -19,6 +19,11 @@ pub(super) fn first_record(
 ) -> Result<JoinHandle<Option<Instant>>, Error> {
     let mut config = broker.client();
     config.set("group.id", "bench").set("enable.auto.commit", "false");
+    // A topic that is seconds old is not known everywhere yet; by default the consumer would look again after half a second.
+    config
+        .set("fetch.error.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "50")
+        .set("topic.metadata.refresh.fast.interval.ms", "5");
     let consumer: BaseConsumer = config.create().map_err(kafka("make a consumer"))?;
     let mut partitions = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
