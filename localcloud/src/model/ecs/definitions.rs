@@ -12,7 +12,7 @@ use super::definition::{Body, DefinitionStatus, Family, RuntimePlatform, TaskDef
 use super::names::{arn, family_and_revision, is_valid_name};
 use super::paging::{Page, page};
 use super::sizes::{TaskSize, check_sold, task_size};
-use super::wire::{Empty, Tag, check_tags, client, failure, invalid, put, read, to_json};
+use super::wire::{Empty, Include, Tag, check_tags, client, failure, invalid, put, read, to_json};
 use crate::model::{Answer, Call, Fault};
 
 /// As [`Body`], flat: a flattened struct could not deny unknown fields.
@@ -43,12 +43,6 @@ struct DescribeTaskDefinition {
     task_definition: String,
     #[serde(default)]
     include: Vec<Include>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Include {
-    Tags,
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use super::paging::{Page, page};
 use super::placement::ZONE;
 use super::query::Query;
 use super::task::Task;
-use super::wire::{Tag, check_tags, client, failure, invalid, read};
+use super::wire::{Include, Tag, check_tags, client, failure, invalid, read};
 use crate::model::{Answer, Call, Fault, Scope};
 
 #[derive(Deserialize)]
@@ -87,12 +87,6 @@ struct DescribeContainerInstances {
     container_instances: Vec<String>,
     #[serde(default)]
     include: Vec<Include>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Include {
-    Tags,
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use super::instance::{GROUP, Instance};
 use super::names::{arn, is_valid_name, last_segment};
 use super::paging::{Page, page};
 use super::service::Status;
-use super::wire::{Tag, check_tags, client, failure, invalid, put, read, to_json};
+use super::wire::{Include, Tag, check_tags, client, failure, invalid, put, read, to_json};
 use crate::model::{Answer, Call, Fault, Scope};
 
 /// A capacity provider that somebody created.
@@ -84,12 +84,6 @@ struct DescribeCapacityProviders {
     include: Vec<Include>,
     next_token: Option<String>,
     max_results: Option<i32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Include {
-    Tags,
 }
 
 #[derive(Deserialize)]

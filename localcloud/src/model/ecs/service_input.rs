@@ -7,7 +7,7 @@ use super::capacity::{CapacityItem, LaunchType};
 use super::deployment::{DeploymentConfiguration, NetworkConfiguration};
 use super::placement::{Constraint, Strategy};
 use super::service::{PropagateTags, Rebalancing};
-use super::wire::{Empty, Tag};
+use super::wire::{Empty, Include, Tag};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -114,12 +114,6 @@ pub(super) struct DescribeServices {
     pub(super) services: Vec<String>,
     #[serde(default)]
     pub(super) include: Vec<Include>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum Include {
-    Tags,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use super::names::{arn, family_and_revision, last_segment};
 use super::paging::{Page, page};
 use super::services::service_not_found;
 use super::task::{StopCode, Task};
-use super::wire::{failure, invalid, put, read, seconds};
+use super::wire::{Include, failure, invalid, put, read, seconds};
 use crate::model::{Answer, Call, Fault, Scope};
 
 #[derive(Deserialize)]
@@ -50,12 +50,6 @@ struct DescribeTasks {
     tasks: Vec<String>,
     #[serde(default)]
     include: Vec<Include>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Include {
-    Tags,
 }
 
 #[derive(Deserialize)]

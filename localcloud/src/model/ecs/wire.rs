@@ -9,6 +9,13 @@ use serde_json::{Value, json};
 
 use crate::model::{Call, Fault, Millis};
 
+/// What a describe call may ask for beside the rest.
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Include {
+    Tags,
+}
+
 /// A key and value that a user hangs on a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
