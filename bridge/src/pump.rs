@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::{Health, Part, Phase};
 use crate::sink::outcomes::Deliveries;
-use crate::sink::{Delivery, Refusal, Route, Sink};
+use crate::sink::{Refusal, Route, Sink};
 use crate::source::{Ask, Source};
 use crate::telemetry::{Counts, Outage, Seldom, Telemetry};
 use calls::Event;
@@ -264,18 +264,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
                 None => Route::Together,
             };
             match self.sink.send(id.ticket(), &slot.message, route) {
-                Ok(()) => self.slots.set_state(id, State::Sending),
+                Ok(()) => self.slots.hand_over(id),
                 Err(Refusal::Full) => {
                     self.ready.push_front(id);
                     return;
                 }
                 Err(Refusal::Failed(failure)) => {
                     self.slots.set_state(id, State::Sending);
-                    let delivery = Delivery {
-                        ticket: id.ticket(),
-                        result: Err(failure),
-                    };
-                    self.delivered(delivery, now);
+                    self.failed(id, failure, now);
                 }
             }
         }

@@ -51,8 +51,17 @@ pub enum Failure {
 pub struct Delivery {
     /// Which try.
     pub ticket: Ticket,
-    /// Stored for good, or not.
-    pub result: Result<(), Failure>,
+    /// Stored for good, or come back.
+    pub result: Result<(), Returned>,
+}
+
+/// What was taken and not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// Why.
+    pub failure: Failure,
+    /// The message's body, as it was taken.
+    pub body: String,
 }
 
 /// Why a sink did not even take a message.
@@ -66,7 +75,8 @@ pub enum Refusal {
 
 /// A sink for messages.
 pub trait Sink: Send + Sync + 'static {
-    /// Takes `message`, never waiting; the outcome follows as a [`Delivery`] unless it is refused here.
+    /// Takes `message`, never waiting; the outcome follows as a [`Delivery`] unless it is refused here. What is taken is
+    /// the sink's to keep, and its body comes back with a failure: no message is in memory twice.
     fn send(&self, ticket: Ticket, message: &Message, route: Route<'_>) -> Result<(), Refusal>;
 
     /// Begins anew: what was taken and has no outcome yet is reported as failed, and sent over new connections if it is

@@ -47,7 +47,8 @@ impl Message {
             .iter()
             .map(|header| header.name.len() + header.value.len())
             .sum();
-        OVERHEAD + self.body.len() + headers
+        // The sink has its own copy of the headers; the body is in one place only.
+        OVERHEAD + self.body.len() + 2 * headers
     }
 }
 

@@ -26,10 +26,13 @@ impl<S: Source, K: Sink> Pump<S, K> {
     /// that comes before the message is on its way back.
     pub(super) fn delivered(&mut self, delivery: Delivery, now: Instant) {
         let id = SlotId::of(delivery.ticket);
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else { return };
         match (&slot.state, delivery.result) {
             (State::Sending | State::Returning(_) | State::ReturnLater(..), Ok(())) => self.acknowledged(id, now),
-            (State::Sending, Err(failure)) => self.failed(id, failure, now),
+            (State::Sending, Err(returned)) => {
+                slot.message.body = returned.body;
+                self.failed(id, returned.failure, now);
+            }
             _ => {}
         }
     }
@@ -68,7 +71,8 @@ impl<S: Source, K: Sink> Pump<S, K> {
         }
     }
 
-    fn failed(&mut self, id: SlotId, failure: Failure, now: Instant) {
+    /// Decides what follows for a message that the sink refused or gave back.
+    pub(super) fn failed(&mut self, id: SlotId, failure: Failure, now: Instant) {
         match &failure {
             Failure::Unavailable(why) => {
                 self.counts.sink_errors += 1;

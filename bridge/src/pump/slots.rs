@@ -127,7 +127,7 @@ impl Lease {
 /// One message that is held.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// The message; its body is gone once the sink stored it.
+    /// The message; its body is with the sink while that has it, and gone once it is stored.
     pub(crate) message: Message,
     /// Bytes that count against the limit.
     pub(crate) bytes: usize,
@@ -219,6 +219,14 @@ impl Slots {
         let (before, after) = (slot.state.burdens_sink(), state.burdens_sink());
         slot.state = state;
         self.at_sink = self.at_sink + usize::from(after) - usize::from(before);
+    }
+
+    /// Notes that the sink has the message and keeps its body, which goes on counting against the limit.
+    pub(crate) fn hand_over(&mut self, id: SlotId) {
+        self.set_state(id, State::Sending);
+        if let Some(slot) = self.get_mut(id) {
+            slot.message.body = String::new();
+        }
     }
 
     /// Notes that the sink stored the message: its body and headers are needed no more.

@@ -158,6 +158,18 @@ async fn poison_is_parked_alone_and_its_neighbours_pass_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whatever_fails_every_try_and_the_dead_letter_have_the_whole_body() {
+    let rig = Rig::start(settings(), [message(0)], |_, sink| {
+        let unavailable = Failure::Unavailable("away".to_owned());
+        sink.fail("message-0", [Failure::Neighbour, unavailable]);
+        sink.poison("message-0");
+    });
+    rig.until("parked", |rig| rig.counts().dead_lettered == 1).await;
+    assert_eq!(rig.sink.bodies(), vec!["body-0"; rig.sink.tries().len()]);
+    assert_eq!(rig.sink.stored(), ["dead message-0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_refused_for_one_message_harms_no_other() {
     let rig = Rig::start(
         Settings {

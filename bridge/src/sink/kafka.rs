@@ -15,13 +15,14 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use tokio::time::Instant;
 
 use crate::sink::failure::judge;
 use crate::sink::outcomes::Outcomes;
 use crate::sink::record::{self, Origin};
-use crate::sink::{Delivery, Failure, Refusal, Route, Sink, Ticket};
+use crate::sink::{Delivery, Failure, Refusal, Returned, Route, Sink, Ticket};
 use crate::source::Message;
 use crate::telemetry::Seldom;
 
@@ -34,6 +35,10 @@ const LARGEST_BATCH: usize = 1_000_000;
 
 /// How long a broken producer stays before the next one is made.
 const REBUILD_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a producer's thread waits for outcomes at a time. They wake it; this is how long a producer that was
+/// replaced stays at most.
+const POLL: Duration = Duration::from_secs(5);
 
 /// What the sink writes, and how.
 #[derive(Debug, Clone)]
@@ -167,7 +172,7 @@ struct Lane {
     said: Mutex<Seldom>,
 }
 
-type Courier = ThreadedProducer<Reporter>;
+type Courier = BaseProducer<Reporter>;
 
 impl Lane {
     fn producer(&self) -> Result<Arc<Courier>, KafkaError> {
@@ -194,23 +199,35 @@ impl Lane {
             noise: Mutex::default(),
         };
         let producer: Arc<Courier> = Arc::new(self.config.create_with_context(reporter)?);
-        if let Some((old, _)) = built.replace((producer.clone(), Instant::now())) {
-            // Dropping waits for its thread, and reports the outcome of what it still held.
-            std::thread::spawn(move || drop(old));
-        }
+        attend(&producer)?;
+        // The one before ends with its thread, which reports the outcome of what it still held.
+        *built = Some((producer.clone(), Instant::now()));
         Ok(producer)
     }
 
     fn make_anew_with(&mut self, config: ClientConfig) {
         self.config = config;
-        if let Some((old, _)) = self.built().take() {
-            std::thread::spawn(move || drop(old));
-        }
+        self.built().take();
     }
 
     fn built(&self) -> std::sync::MutexGuard<'_, Option<(Arc<Courier>, Instant)>> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Has a thread wait for the producer's outcomes, until nobody else holds the producer. The library's own looks ten times
+/// a second, which is most of what an idle bridge would cost.
+fn attend(producer: &Arc<Courier>) -> Result<(), KafkaError> {
+    let held = Arc::downgrade(producer);
+    let thread = std::thread::Builder::new().name("kafka-outcomes".to_owned());
+    let begun = thread.spawn(move || {
+        while let Some(producer) = held.upgrade() {
+            producer.poll(POLL);
+        }
+    });
+    begun
+        .map(drop)
+        .map_err(|error| KafkaError::ClientCreation(format!("no thread for its outcomes: {error}")))
 }
 
 /// Reports outcomes to the pump, and passes everything else on to the shared context.
@@ -264,15 +281,23 @@ impl ProducerContext for Reporter {
 
     /// Runs on the producer's own thread.
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
-        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| {
+        let result = result.as_ref().map(|_| ()).map_err(|(error, record)| {
             self.note(error);
-            judge(error)
+            Returned {
+                failure: judge(error),
+                body: body(record),
+            }
         });
         self.outcomes.report(Delivery {
             ticket: Ticket(ticket),
             result,
         });
     }
+}
+
+/// Returns the body that a record was made from.
+fn body(record: &BorrowedMessage<'_>) -> String {
+    String::from_utf8_lossy(record.payload().unwrap_or_default()).into_owned()
 }
 
 fn shared_config(settings: &KafkaSettings, largest_batch: usize) -> ClientConfig {
@@ -384,6 +409,26 @@ mod tests {
         let second = sink.together.producer().expect("a producer");
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&second, &sink.together.producer().expect("a producer")));
+    }
+
+    #[tokio::test]
+    async fn what_the_producer_gives_up_comes_back_with_its_body() {
+        let (outcomes, deliveries) = crate::sink::outcomes::outcomes();
+        let sink = KafkaSink::new(settings(Compression::None), outcomes).expect("a sink");
+        let message = Message {
+            body: "grüße \u{0} 🦀".to_owned(),
+            ..crate::pump::fake::message(1)
+        };
+        sink.send(Ticket(7), &message, Route::Together).expect("it is taken");
+        sink.abandon();
+        tokio::time::timeout(Duration::from_secs(60), deliveries.wait())
+            .await
+            .expect("it comes back");
+        let mut outcomes = Vec::new();
+        deliveries.take(&mut outcomes);
+        let returned = outcomes.remove(0).result.expect_err("nobody stored it");
+        assert!(matches!(returned.failure, Failure::Unavailable(_)), "{returned:?}");
+        assert_eq!(returned.body, message.body);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::sink::outcomes::Outcomes;
-use crate::sink::{Cause, Delivery, Failure, Refusal, Route, Sink, Ticket};
+use crate::sink::{Cause, Delivery, Failure, Refusal, Returned, Route, Sink, Ticket};
 use crate::source::Message;
 
 /// A sink that stores after a moment, refuses what it is told to, and can stand still.
@@ -18,7 +18,9 @@ pub(crate) struct FakeSink {
 struct SinkState {
     /// What was stored: `id` in the topic, `dead id` in the dead letters.
     stored: Vec<String>,
-    pending: Vec<(Ticket, String)>,
+    pending: Vec<(Ticket, String, String)>,
+    /// The bodies of every try, in order.
+    bodies: Vec<String>,
     /// What to do with tries of a message, one by one: the lane matters not.
     scripted: BTreeMap<String, VecDeque<Failure>>,
     poison: Vec<String>,
@@ -72,7 +74,7 @@ impl FakeSink {
             state.stands_still = false;
             std::mem::take(&mut state.pending)
         };
-        for (ticket, name) in pending {
+        for (ticket, name, _) in pending {
             self.state().stored.push(name);
             self.answer(ticket, Ok(()));
         }
@@ -93,6 +95,11 @@ impl FakeSink {
         self.state().tries.clone()
     }
 
+    /// Returns the body of every try, in order.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.state().bodies.clone()
+    }
+
     /// Returns how often it was begun anew.
     pub(crate) fn renewals(&self) -> u32 {
         self.state().renewals
@@ -103,7 +110,7 @@ impl FakeSink {
         self.state().abandoned
     }
 
-    fn answer(&self, ticket: Ticket, result: Result<(), Failure>) {
+    fn answer(&self, ticket: Ticket, result: Result<(), Returned>) {
         let outcomes = self.outcomes.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -132,12 +139,13 @@ impl Sink for FakeSink {
             if state.full {
                 return Err(Refusal::Full);
             }
+            state.bodies.push(message.body.clone());
             state.tries.push(format!(
                 "{name}{}",
                 if route == Route::Together { "" } else { " alone" }
             ));
             if state.stands_still {
-                state.pending.push((ticket, name));
+                state.pending.push((ticket, name, message.body.clone()));
                 return Ok(());
             }
             let dead = matches!(route, Route::DeadLetter(_));
@@ -156,7 +164,8 @@ impl Sink for FakeSink {
                 }
             }
         };
-        self.answer(ticket, result);
+        let body = message.body.clone();
+        self.answer(ticket, result.map_err(|failure| Returned { failure, body }));
         Ok(())
     }
 
@@ -166,8 +175,9 @@ impl Sink for FakeSink {
             state.renewals += 1;
             std::mem::take(&mut state.pending)
         };
-        for (ticket, _) in pending {
-            self.answer(ticket, Err(Failure::Unavailable("begun anew".to_owned())));
+        for (ticket, _, body) in pending {
+            let failure = Failure::Unavailable("begun anew".to_owned());
+            self.answer(ticket, Err(Returned { failure, body }));
         }
     }
 
