@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Messages are many small pieces that one thread makes and another frees; glibc's allocator spends a fifth of the time on them.
+/// It serves the C libraries as well (the feature `override`), so that what one of them frees is there for everybody.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

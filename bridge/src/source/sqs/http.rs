@@ -34,7 +34,7 @@ const REST: Duration = Duration::from_secs(30);
 const MOST_AT_REST: usize = 256;
 
 /// The most that a connection reads at once, and keeps.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
