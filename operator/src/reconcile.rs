@@ -14,6 +14,7 @@ use crate::orphans::Orphans;
 use crate::plan::accept::{Judged, Verdict, Wanted, accept};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
+use crate::plan::home::Home;
 use crate::plan::owner::{OperatorName, Owner};
 use crate::plan::proof::asks_for_tasks;
 use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
@@ -37,6 +38,8 @@ pub struct Context<C, J> {
     pub memory: Memory,
     /// The operator.
     pub owner: Owner,
+    /// Where its clusters are.
+    pub home: Home,
     /// What nobody wants or remembers, as it was last looked for.
     pub orphans: Orphans,
     /// What the operator counts.
@@ -98,7 +101,7 @@ impl Error {
 #[tracing::instrument(skip_all, fields(connector = %name))]
 pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, wanted: &Wanted) -> Next {
     let remembered = ctx.memory.get(name);
-    let Some(judged) = accept(name, wanted, remembered.state.as_ref()) else {
+    let Some(judged) = accept(name, wanted, remembered.state.as_ref(), &ctx.home) else {
         return farewell(ctx, name, &remembered).await;
     };
     let mut pass = Pass {

@@ -8,6 +8,8 @@ use penstock_crds::{
     TargetMode, TargetStateSpec, check_connector, merge, resolve, spec_hash,
 };
 
+use crate::plan::home::Home;
+
 /// What the spec topic says of one connector, read to its end.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
@@ -81,7 +83,7 @@ pub enum Verdict {
 }
 
 /// Judges what the topic says in the light of what was accepted before; nothing when there is nothing to know.
-pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judged> {
+pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>, home: &Home) -> Option<Judged> {
     match (&wanted.connector, last) {
         (Latest::Absent | Latest::Withdrawn, None) => wanted.refused.as_ref().map(never_accepted),
         (Latest::Absent, Some(state)) if !state.deleting => Some(settled(Verdict::Orphan, state.clone())),
@@ -94,7 +96,7 @@ pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judg
         )),
         (Latest::Written(written), last) => {
             let last = last.map(|state| taken_over(state, written));
-            Some(judge(name, wanted, written, last.as_ref()))
+            Some(judge(name, wanted, written, last.as_ref(), home))
         }
     }
 }
@@ -153,7 +155,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
     }
 }
 
-fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) -> Judged {
+fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, home: &Home) -> Judged {
     let mut state = last
         .cloned()
         .unwrap_or_else(|| fresh_state(written.uid.clone(), written.generation));
@@ -167,13 +169,15 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) 
         .map(|(_, faults)| faults.clone())
         .unwrap_or_default();
     match candidate(name, wanted, written) {
-        Ok((accepted, connector)) => match moved(last, name, &connector) {
-            None => {
+        Ok((accepted, connector)) => {
+            let mut found = home.faults(&connector);
+            found.extend(moved(last, name, &connector));
+            if found.is_empty() {
                 state.profile_generation = wanted.profile.as_ref().map(|(generation, _)| *generation);
                 state.accepted = Some(accepted);
             }
-            Some(fault) => faults.push(fault),
-        },
+            faults.extend(found);
+        }
         Err(found) => faults.extend(found),
     }
     if let Some((_, found)) = &wanted.profile_refused {

@@ -16,6 +16,7 @@ use crate::cloud::Call;
 use crate::plan::action::CountCause;
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
+use crate::plan::home::Home;
 use crate::plan::owner::Holder;
 use crate::plan::resources::{
     Capacity, DeploymentProgress, Policy, PolicyMetric, Resources, ServiceLife, TaskHealth, Tasks,
@@ -194,8 +195,10 @@ fn subject() -> Subject {
 fn around() -> Surroundings {
     Surroundings {
         owner: owner(),
-        account: ACCOUNT.to_owned(),
-        region: REGION.to_owned(),
+        home: Home {
+            account: ACCOUNT.to_owned(),
+            region: REGION.to_owned(),
+        },
         container_insights: false,
     }
 }

@@ -6,6 +6,8 @@ use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 use super::ownership::{ORPHANED, name_taken, orphaned};
 use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
+use crate::plan::desired::Surroundings;
+use crate::plan::home::left_out;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
 
 /// The reason of a connector that is ready because its tasks work, and not because none is needed.
@@ -228,7 +230,21 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
         ),
         None if is_draining(outcome) => no("Waiting", "the old service has to drain before a new one can be made"),
         None if !outcome.taken.is_empty() => unknown("Applying", "AWS was changed and will be looked at again"),
-        None => yes("InSync", "AWS holds what the document asks"),
+        None => yes("InSync", in_sync(outcome)),
+    }
+}
+
+/// What a connector goes without is told, as nobody asked for that either.
+fn in_sync(outcome: Outcome<'_>) -> String {
+    let said = "AWS holds what the document asks".to_owned();
+    let (Verdict::Keep(connector, _), Some(observed)) = (&outcome.judged.verdict, outcome.observed) else {
+        return said;
+    };
+    let has_alarms = outcome.plan.is_some_and(|plan| plan.state.phase != Phase::Stopped);
+    let home = Surroundings::of(outcome.owner, observed).home;
+    match left_out(connector, &home).filter(|_| has_alarms) {
+        Some(left_out) => format!("{said}; {left_out}"),
+        None => said,
     }
 }
 

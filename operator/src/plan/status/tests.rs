@@ -7,7 +7,7 @@ use crate::cloud::fake::nothing;
 use crate::plan::accept::accept;
 use crate::plan::desired::desired;
 use crate::plan::resources::{Counts, Deployment, DeploymentProgress};
-use crate::samples::{connector, orders, orders_spec, owner, wanted};
+use crate::samples::{connector, home, orders, orders_spec, owner, wanted};
 
 /// Tasks of a cluster without Container Insights, whose CPUUtilization had so many samples in each minute.
 fn sampled(running: i32, samples: &[f64]) -> Observed {
@@ -33,7 +33,7 @@ fn sampled(running: i32, samples: &[f64]) -> Observed {
 }
 
 fn judged() -> Judged {
-    accept(&orders(), &wanted(orders_spec(), 7, "topic/0/7"), None).expect("a document was written")
+    accept(&orders(), &wanted(orders_spec(), 7, "topic/0/7"), None, &home()).expect("a document was written")
 }
 
 /// The status so many seconds after the beginning.
