@@ -23,7 +23,24 @@ impl Home {
     /// Returns what the document asks by name and cannot have here.
     pub(super) fn faults(&self, connector: &Connector) -> Vec<Fault> {
         let asked = unwatched(connector, self).filter(|alarm| alarm.asked);
-        asked.map(|_| self.unwatchable(&connector.source)).into_iter().collect()
+        let unwatchable = asked.map(|_| self.unwatchable(&connector.source));
+        self.untold(connector).chain(unwatchable).collect()
+    }
+
+    /// Returns the topics that no alarm here can tell. All alarms tell the same ones.
+    fn untold(&self, connector: &Connector) -> impl Iterator<Item = Fault> {
+        let topics = connector.alarms.first().map(|alarm| alarm.topics.as_slice());
+        let numbered = topics.unwrap_or_default().iter().enumerate();
+        numbered.filter_map(|(index, topic)| {
+            let theirs = topic.split(':').nth(3).unwrap_or_default();
+            let why = format!(
+                "is in {theirs}, and the alarms of this operator are in {}: CloudWatch tells topics of the alarm's own region alone",
+                self.region
+            );
+            let remedy = format!("name a topic in {}", self.region);
+            (theirs != self.region)
+                .then(|| Fault::with_value(format!("spec.alarms.topics[{index}]"), topic, why, remedy))
+        })
     }
 
     fn unwatchable(&self, source: &SqsSource) -> Fault {

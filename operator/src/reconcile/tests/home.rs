@@ -61,6 +61,26 @@ async fn an_age_that_no_alarm_can_read_is_told_to_be_left_out_where_nobody_asked
     );
 }
 
+#[tokio::test]
+async fn a_topic_of_another_region_is_refused_before_any_alarm_is_lost() {
+    let (world, before) = running().await;
+    world.converge(&before).await;
+    let good = world.cloud.observed(&orders()).resources;
+    let mut spec = orders_spec();
+    let topic = |place: &str| format!("arn:aws:sns:{place}:hot");
+    spec.alarms.as_mut().expect("the sample has alarms").topics = Some(vec![
+        topic("eu-west-1:123456789012"),
+        topic("eu-west-1:999999999999"),
+        topic("us-east-1:123456789012"),
+    ]);
+    world.converge(&wanted(spec, 8, "topic/0/7")).await;
+    assert_eq!(world.accepted(), Some(7));
+    assert_eq!(world.cloud.observed(&orders()).resources, good);
+    let fault = "spec.alarms.topics[2]: arn:aws:sns:us-east-1:123456789012:hot is in us-east-1, and the alarms of this operator \
+                 are in eu-west-1: CloudWatch tells topics of the alarm's own region alone; name a topic in eu-west-1";
+    assert_eq!(world.status().expect("a status was written").faults, [fault]);
+}
+
 fn synced(world: &World) -> String {
     let status = world.status().expect("a status was written");
     let mut conditions = status.conditions.into_iter();
