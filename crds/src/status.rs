@@ -57,7 +57,7 @@ pub struct Status {
     /// Who asked for the document or verb that this pass acted on, as the record's writer said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// The cause of the last task failure in one line.
+    /// The cause of the last task failure, or why there is no room for a task, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
     /// Every fault of the refused document, when it was refused.

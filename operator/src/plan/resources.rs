@@ -315,6 +315,8 @@ pub struct Observed {
     pub region: String,
     /// The last stopped task's reason in one line, if a task failed in the last hour.
     pub last_failure: Option<String>,
+    /// Why ECS finds no room for a task, in one line, while it finds none.
+    pub unplaced: Option<String>,
     /// The newest scaling activity.
     pub last_activity: Option<Activity>,
     /// How many samples CPUUtilization had in each of the last five minutes, when that was asked for.
@@ -322,6 +324,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Why tasks are missing, if that is known: there is no room for them, or those that started failed.
+    pub fn trouble(&self) -> Option<&str> {
+        self.unplaced.as_deref().or(self.last_failure.as_deref())
+    }
+
     /// Whether the newest deployment is still moving.
     pub fn is_deploying(&self) -> bool {
         let moving = [DeploymentProgress::InProgress, DeploymentProgress::RollingBack];

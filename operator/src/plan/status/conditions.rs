@@ -122,16 +122,15 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
         return no("ServiceMissing", "there is no service yet");
     }
     if counts.running == 0 {
-        let cause = observed
-            .last_failure
-            .clone()
-            .unwrap_or_else(|| "no task runs yet".to_owned());
-        return no("NoTaskRunning", cause);
+        return no("NoTaskRunning", observed.trouble().unwrap_or("no task runs yet"));
     }
     if i64::from(counts.running) < i64::from(fewest) {
         return no(
             "TooFewTasks",
-            format!("{} of at least {fewest} tasks run", counts.running),
+            with_cause(
+                format!("{} of at least {fewest} tasks run", counts.running),
+                observed.trouble(),
+            ),
         );
     }
     let was_ready = tasks_were_ready(outcome.previous);
@@ -140,7 +139,10 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
         // Tasks that had proved themselves go on working while others replace them.
         Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => yes(
             TASKS_RUNNING,
-            format!("{} tasks run, others are on their way", counts.running),
+            match &observed.unplaced {
+                Some(unplaced) => format!("{} tasks run; {unplaced}", counts.running),
+                None => format!("{} tasks run, others are on their way", counts.running),
+            },
         ),
         Some(DeploymentProgress::Failed) => match by_health(observed, fewest, was_ready) {
             Judgement(Truth::True, reason, _) => yes(
@@ -152,7 +154,7 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
         },
         Some(_) | None => {
             let waiting = "tasks have yet to pass their health check".to_owned();
-            no("Deploying", with_cause(waiting, observed.last_failure.as_deref()))
+            no("Deploying", with_cause(waiting, observed.trouble()))
         }
     }
 }
@@ -294,6 +296,10 @@ fn degraded(outcome: Outcome<'_>) -> Judgement {
         let name = outcome.name;
         let remedy = format!("fix the document, or run `penstock restart {name}` to try it once more");
         return yes("RolledBack", format!("{}; {remedy}", rolled_back.cause));
+    }
+    let unplaced = outcome.observed.and_then(|observed| observed.unplaced.as_deref());
+    if let Some(unplaced) = unplaced {
+        return yes("NoRoom", unplaced);
     }
     match outcome.observed {
         Some(observed) if failing(observed) => yes("TasksFailing", observed.last_failure.clone().unwrap_or_default()),
