@@ -185,7 +185,7 @@ impl Pass<'_> {
         let Some(subject) = subject(&ctx.owner.name, self.name, self.judged) else {
             return Ok(());
         };
-        self.remember_create(ctx, plan).await?;
+        self.write_ahead(ctx, plan).await?;
         let mut registered = None;
         for action in &plan.actions {
             let mut applied = self.step(ctx, &subject, action, registered.as_deref()).await;
@@ -224,14 +224,9 @@ impl Pass<'_> {
         applied
     }
 
-    /// A create is written down before it is sent, so that a restart repeats it with the same token.
-    async fn remember_create<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
-        let known = self
-            .remembered
-            .state
-            .as_ref()
-            .and_then(|state| state.create_pending.as_ref());
-        if plan.state.create_pending.is_none() || plan.state.create_pending.as_ref() == known {
+    /// What a restart has to know of the calls is written down before they are made.
+    async fn write_ahead<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
+        if !plan.is_written_ahead(self.remembered.state.as_ref()) {
             return Ok(());
         }
         let change = Change {

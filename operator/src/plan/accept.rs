@@ -2,6 +2,8 @@
 //!
 //! A bad document never replaces a good one: the last accepted merged document stays in force and goes on being repaired.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use penstock_crds::{
     Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Handled, Name, Phase, ProfileSpec, State,
@@ -111,6 +113,7 @@ fn taken_over(state: &State, written: &Written) -> State {
         accepted: state.accepted.clone(),
         phase: state.phase,
         emptied: state.emptied,
+        labels: state.labels.clone(),
         profile_generation: state.profile_generation,
         ..fresh_state(written.uid.clone(), written.generation)
     }
@@ -147,6 +150,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
         emptied: false,
         idle_since: None,
         create_pending: None,
+        labels: BTreeSet::new(),
         rolled_back: None,
         proven: None,
         forgiven_deployment: None,
@@ -174,7 +178,8 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, 
             found.extend(moved(last, name, &connector));
             if found.is_empty() {
                 state.profile_generation = wanted.profile.as_ref().map(|(generation, _)| *generation);
-                state.accepted = Some(accepted);
+                let before = state.accepted.replace(accepted);
+                remember_labels(&mut state, before.as_ref());
             }
             faults.extend(found);
         }
@@ -204,6 +209,18 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, 
         state,
         faults,
         actor,
+    }
+}
+
+/// A record without labels may be of a former operator, which put those of its document on the service all the same.
+fn remember_labels(state: &mut State, before: Option<&Accepted>) {
+    let labels = |accepted: &Accepted| accepted.labels.clone();
+    let (former, now) = (
+        before.map(labels).unwrap_or_default(),
+        state.accepted.as_ref().map(labels),
+    );
+    if state.labels.is_empty() && now.is_some_and(|now| now != former) {
+        state.labels = former.into_keys().collect();
     }
 }
 

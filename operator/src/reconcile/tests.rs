@@ -14,6 +14,7 @@ use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspen
 use crate::samples::{connector, home, orders, orders_spec, owner, profile, wanted, withdrawn};
 
 mod home;
+mod labels;
 mod ready;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.

@@ -840,6 +840,18 @@ async fn every_field_that_is_written_comes_back() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_no_longer_wanted_is_taken_off() {
+    let world = World::start().await;
+    let plain = wanted(&sample());
+    let mut labelled = plain.clone();
+    let tags = &mut labelled.service.as_mut().unwrap().tags;
+    tags.insert("team".to_owned(), "payments".to_owned());
+    world.reach(&labelled, AWAKE).await;
+    assert_eq!(world.reach(&plain, AWAKE).await, ["TagResource"]);
+    assert_eq!(world.observe().await.resources.service, plain.service);
+}
+
+#[tokio::test]
 async fn a_service_changes_to_capacity_providers_and_back_with_a_new_deployment_each() {
     let world = World::start().await;
     let plain = wanted(&sample());
