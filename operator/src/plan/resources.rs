@@ -289,6 +289,8 @@ pub struct Observed {
     /// What we would use and somebody else has, and who: [`FOREIGN_SERVICE`], [`FOREIGN_TARGET`],
     /// [`FOREIGN_DEFINITIONS`], or an alarm's name. Never in an action.
     pub foreign: BTreeMap<String, Holder>,
+    /// The names of other people's policies on our scalable target, which move the count beside ours. Never in an action.
+    pub foreign_policies: BTreeSet<String>,
     /// Where the service is in its life.
     pub life: ServiceLife,
     /// The service's ARN.

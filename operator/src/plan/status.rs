@@ -308,6 +308,7 @@ fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
         min: scaling.min,
         max: scaling.max,
         policies: scaling.policies.keys().cloned().collect(),
+        foreign_policies: observed.foreign_policies.iter().cloned().collect(),
         running_tasks_from: from,
         last_activity: activity.map(|activity| activity.description.clone()),
         not_scaled: activity.and_then(|activity| activity.not_scaled_reason.clone()),

@@ -160,7 +160,8 @@ async fn add_scaling(
         }
         Held::Unknown => return Ok(()),
     }
-    let policies = scaling::policies(aws, subject).await?;
+    let scaling::Policies { own: policies, foreign } = scaling::policies(aws, subject).await?;
+    observed.foreign_policies = foreign;
     let own_arn = target
         .scalable_target_arn
         .clone()

@@ -642,6 +642,7 @@ async fn a_policy_that_a_person_added_under_another_name_is_left_alone() {
     let by_hand = "penstock-by-hand".to_owned();
     world.aws.apply(&subject(), &put(&by_hand), None).await.unwrap();
     assert_eq!(world.reach(&wanted, AWAKE).await, [""; 0]);
+    assert_eq!(world.observe().await.foreign_policies, [by_hand.clone()].into());
     let removed = Action::DeleteScalingPolicy { name: by_hand };
     world.aws.apply(&subject(), &removed, None).await.unwrap();
     world

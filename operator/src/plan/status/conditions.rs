@@ -1,5 +1,7 @@
 //! The conditions of a status: each judged from one outcome, with a reason for programs and a message for people.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
@@ -347,7 +349,19 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
             ),
         );
     }
+    if !observed.foreign_policies.is_empty() {
+        return yes("ScaledByOthers", scaled_by_others(&observed.foreign_policies));
+    }
     no("WithinBounds", "")
+}
+
+fn scaled_by_others(policies: &BTreeSet<String>) -> String {
+    let names: Vec<_> = policies.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "the scalable target has policies that this operator did not make and leaves alone, {}: they \
+         move the count too; delete them, unless that is meant",
+        names.join(", ")
+    )
 }
 
 /// The free count of running tasks is a number of samples; when it strays from what ECS counts, policies would divide by

@@ -74,6 +74,32 @@ fn the_free_count_is_mistrusted_once_no_minute_has_the_count_that_was_steady_all
 }
 
 #[test]
+fn policies_of_others_are_named_and_give_way_to_what_presses_more() {
+    let others = Observed {
+        foreign_policies: ["by-hand", "nightly"].map(str::to_owned).into(),
+        ..sampled(3, &[3.0; 5])
+    };
+    let told = at(0, &others, None);
+    let limited = |status: &Status| {
+        let mut conditions = status.conditions.iter();
+        let found = conditions.find(|one| one.r#type == ConditionType::ScalingLimited);
+        let found = found.expect("every status has it");
+        (found.status, found.reason.clone(), found.message.clone())
+    };
+    let (truth, reason, message) = limited(&told);
+    assert_eq!((truth, reason.as_str()), (Truth::True, "ScaledByOthers"));
+    assert!(message.contains("leaves alone, `by-hand`, `nightly`: "), "{message}");
+    let scaling = told.scaling.as_ref().expect("it scales");
+    assert_eq!(scaling.foreign_policies, ["by-hand", "nightly"]);
+    assert!(!scaling.policies.contains(&"by-hand".to_owned()));
+    let strays = Observed {
+        sample_counts: vec![9.0; 5],
+        ..others
+    };
+    assert_eq!(limited(&at(421, &strays, Some(&told))).1, "RunningCountUntrusted");
+}
+
+#[test]
 fn samples_of_before_a_change_of_the_count_are_not_held_against_it() {
     let before = at(420, &sampled(3, &[3.0; 5]), Some(&at(0, &sampled(3, &[3.0; 5]), None)));
     assert!(!is_mistrusted(&before));
