@@ -183,12 +183,12 @@ impl Aws {
 
     async fn ask_identity(&self) -> Result<Identity, Error> {
         const OPERATION: &str = "GetCallerIdentity";
-        let client = aws_sdk_sts::Client::new(&self.config);
+        let sts = aws_sdk_sts::Client::new(&self.config);
         let scope = Scope {
             account: String::new(),
             region: self.region.clone(),
         };
-        let request = client.get_caller_identity();
+        let request = sts.get_caller_identity();
         let answer = self
             .caller
             .call(&scope, Category::Identity, OPERATION, request.send())
