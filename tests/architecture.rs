@@ -11,6 +11,9 @@ use penstock_tests::parts::checkout;
 use penstock_tests::source_text::lines_naming;
 use serde_json::Value;
 
+#[path = "architecture/permissions.rs"]
+mod permissions;
+
 /// What files in some places may not name, and why.
 struct Rule {
     why: &'static str,

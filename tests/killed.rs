@@ -18,6 +18,7 @@ use penstock_operator::observe::Observer;
 use penstock_operator::orphans::Orphans;
 use penstock_operator::plan::accept::{Latest, Wanted, Written};
 use penstock_operator::plan::action::Action;
+use penstock_operator::plan::home::Home;
 use penstock_operator::plan::owner::{DEFAULT_NAME, Owner};
 use penstock_operator::plan::resources::{Observed, QueueDepth, ServiceLife, Subject, TaskHealth};
 use penstock_operator::plan::status::Next;
@@ -206,6 +207,10 @@ impl World {
             journal: self.topics.clone(),
             memory: Memory::new([(self.name.clone(), self.topics.read_back())].into()),
             owner: owner(),
+            home: Home {
+                account: self.endpoint.account().to_owned(),
+                region: REGION.to_owned(),
+            },
             orphans: Orphans::default(),
             metrics: Metrics::default(),
             now: jiff::Timestamp::now,

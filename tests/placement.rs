@@ -177,7 +177,7 @@ async fn on_instances_tasks_stay_where_the_placement_says() -> Outcome {
     moves(&scene).await
 }
 
-/// One task runs; the other is told of in an event, and the connector is not ready.
+/// One task runs; the other is told of in an event, and the status repeats it.
 async fn no_room_for_the_second(scene: &Scene) -> Outcome {
     wait_until("the event about the second task", TURN, || async {
         let service = service(scene).await.map_err(|error| error.to_string())?;
@@ -195,9 +195,16 @@ async fn no_room_for_the_second(scene: &Scene) -> Outcome {
         }
     })
     .await?;
-    let too_few =
-        |status: &Status| status.tasks.running == 1 && condition(status, ConditionType::Ready) == Truth::False;
-    scene.status_when("the status to miss a task", too_few).await?;
+    let told = |status: &Status| {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|one| one.reason == "NoRoom" && one.message.contains("placement constraint unsatisfied"))
+    };
+    let too_few = |status: &Status| {
+        status.tasks.running == 1 && condition(status, ConditionType::Ready) == Truth::False && told(status)
+    };
+    scene
+        .status_when("the status to miss a task and to say why", too_few)
+        .await?;
     Ok(())
 }
 

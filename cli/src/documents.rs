@@ -461,6 +461,25 @@ mod tests {
     }
 
     #[test]
+    fn null_is_no_document_in_yaml_either_and_an_empty_one_is_passed_over() {
+        let profile = "apiVersion: penstock.dev/v1\nkind: Profile\nmetadata: {name: default}\nspec: {}\n";
+        for (null, column) in [("null", 1), ("~", 1), ("NULL", 1), ("  null", 3), ("!!null", 7)] {
+            let text = format!("# first\n---\n{null}\n---\n{profile}");
+            let bundle = judged(&[("some.yaml", &text)], Elsewhere::Nowhere);
+            let expected = format!("some.yaml:3:{column}: document: is null, where an object is expected; ");
+            assert_eq!(found(&bundle).len(), 1, "{null}: {bundle:?}");
+            assert!(found(&bundle)[0].starts_with(&expected), "{null}: {bundle:?}");
+        }
+        for empty in ["", "# only a comment", "---"] {
+            let text = format!("---\n{empty}\n---\n{profile}---\n");
+            let bundle = judged(&[("some.yaml", &text)], Elsewhere::Nowhere);
+            assert_eq!((found(&bundle), bundle.drafts.len()), (Vec::new(), 1), "{empty}");
+        }
+        let text = judged(&[("some.yaml", "'null'\n")], Elsewhere::Nowhere);
+        assert!(found(&text)[0].contains("is a text"), "{text:?}");
+    }
+
+    #[test]
     fn yaml_in_braces_is_still_yaml_where_the_name_says_so() {
         let braces = "{apiVersion: penstock.dev/v1, kind: Profile, metadata: {name: default}, spec: {}}";
         let bundle = judged(&[("profile.yaml", braces)], Elsewhere::Nowhere);

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
 use serde_saphyr::{Location, Spanned};
 
 use crate::tree::{Field, Node, Place, Shape, Unreadable};
@@ -19,7 +20,7 @@ const MOST_LEVELS: usize = 64;
 /// The most that aliases may repeat.
 const MOST_REPLAYED: usize = 10_000;
 
-/// Reads every document of a text; empty ones are left out. A tag that YAML itself does not define would mean nothing, so it is refused.
+/// Reads every document of a text; empty ones are left out, one that is `null` is not. A tag that YAML itself does not define would mean nothing, so it is refused.
 pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MOST_LEVELS },
@@ -29,8 +30,38 @@ pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     };
     let read = serde_saphyr::from_multiple_with_options::<Spanned<Shape>>(text, options);
     match read {
-        Ok(documents) => Ok(documents.into_iter().map(Node::from).collect()),
+        Ok(documents) => Ok(documents.into_iter().map(Node::from).chain(nulls(text)).collect()),
         Err(error) => Err(complaint::unreadable(&error)),
+    }
+}
+
+/// Returns the documents that are `null`. The reader leaves them out like empty ones, which nobody wrote; whoever writes `null`
+/// means something, and it is not nothing. The text has been read, so that nothing in it is out of bounds.
+fn nulls(text: &str) -> impl Iterator<Item = Node> {
+    let mut begins = false;
+    let events = Parser::new_from_str(text).map_while(Result::ok);
+    events.filter_map(move |(event, span)| {
+        let is_null = begins && is_null(&event, span);
+        begins = matches!(event, Event::DocumentStart(..));
+        let place = Place {
+            line: u64::try_from(span.start.line()).unwrap_or_default(),
+            column: u64::try_from(span.start.col() + 1).unwrap_or_default(),
+        };
+        is_null.then_some(Node {
+            place,
+            shape: Shape::Scalar(Value::Null),
+        })
+    })
+}
+
+/// The parser gives an empty document the text of a null, and no length.
+fn is_null(event: &Event<'_>, span: Span) -> bool {
+    match event {
+        Event::Scalar(_, _, _, Some(tag)) => tag.is_yaml_core_schema_tag("null"),
+        Event::Scalar(text, ScalarStyle::Plain, _, None) => {
+            span.start.index() < span.end.index() && (text == "~" || text.eq_ignore_ascii_case("null"))
+        }
+        _ => false,
     }
 }
 

@@ -250,6 +250,8 @@ impl AlarmKind {
 pub struct Alarm {
     /// Which of the four.
     pub kind: AlarmKind,
+    /// Whether the document names it, which otherwise it has because it names topics.
+    pub asked: bool,
     /// Percent, messages per task, or seconds, by kind.
     pub threshold: u64,
     /// Seconds per data point.

@@ -36,6 +36,10 @@ pub struct State {
     /// The create of a service that may be under way: its client token, used again until the service is seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_pending: Option<CreatePending>,
+    /// The keys of the labels that may stand on the service as tags because this operator put them there; with those of the
+    /// document, whatever a former one brought and has not been seen to be gone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
     /// The document that ECS rolled back, not tried again until it changes or the user asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<RolledBack>,
@@ -170,5 +174,6 @@ mod tests {
         }"#;
         let state: State = serde_json::from_str(former).expect("a former operator wrote it");
         assert_eq!((state.phase, state.proven, state.emptied), (Phase::Asleep, None, false));
+        assert!(state.labels.is_empty());
     }
 }

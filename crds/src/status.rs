@@ -57,7 +57,7 @@ pub struct Status {
     /// Who asked for the document or verb that this pass acted on, as the record's writer said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// The cause of the last task failure in one line.
+    /// The cause of the last task failure, or why there is no room for a task, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
     /// Every fault of the refused document, when it was refused.
@@ -119,7 +119,7 @@ pub enum ConditionType {
     Progressing,
     /// Something needs a person.
     Degraded,
-    /// It is at its maximum and would scale out, or the scaling's inputs cannot be trusted.
+    /// It is at its maximum and would scale out, or somebody else scales it too, or the scaling's inputs cannot be trusted.
     ScalingLimited,
     /// The connector and all that it made are gone.
     Deleted,
@@ -175,6 +175,9 @@ pub struct ScalingStatus {
     pub max: i32,
     /// The names of the policies.
     pub policies: Vec<String>,
+    /// The names of policies that others put on the scalable target: they move the count too, and are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_policies: Vec<String>,
     /// Where the count of running tasks comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_tasks_from: Option<String>,

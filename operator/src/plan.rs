@@ -9,6 +9,7 @@ pub mod decide;
 pub mod desired;
 pub mod diff;
 pub mod difference;
+pub mod home;
 pub mod owner;
 pub mod phase;
 pub mod proof;

@@ -10,6 +10,7 @@ use crate::cloud::Cloud;
 use crate::observe::Observer;
 use crate::plan::accept::{Judged, Wanted, accept};
 use crate::plan::decide::{Plan, Seen, decide};
+use crate::plan::home::Home;
 use crate::plan::owner::Owner;
 use crate::plan::resources::{Observed, QueueDepth};
 use crate::plan::status::name_taken;
@@ -50,13 +51,14 @@ pub struct Preview {
 pub async fn previews<C: Cloud>(
     cloud: Arc<C>,
     owner: &Owner,
+    home: &Home,
     asked: Vec<Asked>,
     now: Timestamp,
 ) -> Vec<(Name, Result<Option<Preview>, Error>)> {
     let observer = Observer::start(Arc::clone(&cloud));
     let (cloud, observer) = (&cloud, &observer);
     let previews = futures::stream::iter(asked).map(|asked| async move {
-        let preview = preview(&**cloud, observer, owner, &asked, now).await;
+        let preview = preview(&**cloud, observer, owner, home, &asked, now).await;
         (asked.name, preview)
     });
     previews.buffered(AT_ONCE).collect().await
@@ -66,10 +68,11 @@ async fn preview<C: Cloud>(
     cloud: &C,
     observer: &Observer,
     owner: &Owner,
+    home: &Home,
     asked: &Asked,
     now: Timestamp,
 ) -> Result<Option<Preview>, Error> {
-    let Some(judged) = accept(&asked.name, &asked.wanted, asked.last.as_ref()) else {
+    let Some(judged) = accept(&asked.name, &asked.wanted, asked.last.as_ref(), home) else {
         return Ok(None);
     };
     let subject = subject(&owner.name, &asked.name, &judged);
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
     use crate::cloud::fake::Fake;
     use crate::plan::accept::Verdict;
-    use crate::samples::{orders, orders_spec, owner, wanted};
+    use crate::samples::{home, orders, orders_spec, owner, wanted};
 
     #[tokio::test]
     async fn a_new_connector_is_previewed_with_every_call_and_none_is_made() {
@@ -116,7 +119,14 @@ mod tests {
             wanted: wanted(orders_spec(), 1, "topic/0/1"),
             last: None,
         };
-        let mut made = previews(Arc::clone(&cloud), &owner(), vec![asked], Timestamp::UNIX_EPOCH).await;
+        let mut made = previews(
+            Arc::clone(&cloud),
+            &owner(),
+            &home(),
+            vec![asked],
+            Timestamp::UNIX_EPOCH,
+        )
+        .await;
         let preview = made.remove(0).1.expect("AWS answers").expect("it is wanted");
         assert!(matches!(preview.judged.verdict, Verdict::Keep(..)));
         assert_eq!(preview.calls[0].operation, "RegisterTaskDefinition");
@@ -131,7 +141,14 @@ mod tests {
             wanted: Wanted::default(),
             last: None,
         };
-        let made = previews(Arc::new(Fake::default()), &owner(), vec![asked], Timestamp::UNIX_EPOCH).await;
+        let made = previews(
+            Arc::new(Fake::default()),
+            &owner(),
+            &home(),
+            vec![asked],
+            Timestamp::UNIX_EPOCH,
+        )
+        .await;
         assert!(matches!(made[0].1, Ok(None)));
     }
 }

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::cloud::fake::Fake;
     use crate::preview::{Asked, previews};
-    use crate::samples::{orders, orders_spec, owner, subject, wanted};
+    use crate::samples::{home, orders, orders_spec, owner, subject, wanted};
 
     /// How many passes a removal may need.
     const PASSES: usize = 20;
@@ -96,7 +96,14 @@ mod tests {
             wanted: wanted(orders_spec(), 1, "topic/0/1"),
             last: None,
         };
-        let mut made = previews(Arc::clone(&cloud), &owner(), vec![asked], Timestamp::UNIX_EPOCH).await;
+        let mut made = previews(
+            Arc::clone(&cloud),
+            &owner(),
+            &home(),
+            vec![asked],
+            Timestamp::UNIX_EPOCH,
+        )
+        .await;
         let preview = made.remove(0).1.expect("AWS answers").expect("it is wanted");
         let subject = subject(orders());
         let mut registered = None;

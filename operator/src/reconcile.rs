@@ -14,6 +14,7 @@ use crate::orphans::Orphans;
 use crate::plan::accept::{Judged, Verdict, Wanted, accept};
 use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
+use crate::plan::home::Home;
 use crate::plan::owner::{OperatorName, Owner};
 use crate::plan::proof::asks_for_tasks;
 use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
@@ -37,6 +38,8 @@ pub struct Context<C, J> {
     pub memory: Memory,
     /// The operator.
     pub owner: Owner,
+    /// Where its clusters are.
+    pub home: Home,
     /// What nobody wants or remembers, as it was last looked for.
     pub orphans: Orphans,
     /// What the operator counts.
@@ -98,7 +101,7 @@ impl Error {
 #[tracing::instrument(skip_all, fields(connector = %name))]
 pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, wanted: &Wanted) -> Next {
     let remembered = ctx.memory.get(name);
-    let Some(judged) = accept(name, wanted, remembered.state.as_ref()) else {
+    let Some(judged) = accept(name, wanted, remembered.state.as_ref(), &ctx.home) else {
         return farewell(ctx, name, &remembered).await;
     };
     let mut pass = Pass {
@@ -182,7 +185,7 @@ impl Pass<'_> {
         let Some(subject) = subject(&ctx.owner.name, self.name, self.judged) else {
             return Ok(());
         };
-        self.remember_create(ctx, plan).await?;
+        self.write_ahead(ctx, plan).await?;
         let mut registered = None;
         for action in &plan.actions {
             let mut applied = self.step(ctx, &subject, action, registered.as_deref()).await;
@@ -221,14 +224,9 @@ impl Pass<'_> {
         applied
     }
 
-    /// A create is written down before it is sent, so that a restart repeats it with the same token.
-    async fn remember_create<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
-        let known = self
-            .remembered
-            .state
-            .as_ref()
-            .and_then(|state| state.create_pending.as_ref());
-        if plan.state.create_pending.is_none() || plan.state.create_pending.as_ref() == known {
+    /// What a restart has to know of the calls is written down before they are made.
+    async fn write_ahead<C: Cloud, J: Journal>(&self, ctx: &Context<C, J>, plan: &Plan) -> Result<(), Error> {
+        if !plan.is_written_ahead(self.remembered.state.as_ref()) {
             return Ok(());
         }
         let change = Change {

@@ -130,10 +130,10 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     for name in remembered.keys() {
         queue.request(name);
     }
+    let home = aws.home().await.map_err(Error::PrepareAws)?;
     let around = Surroundings {
         owner: owner.clone(),
-        account: aws.account().await.map_err(Error::PrepareAws)?.to_owned(),
-        region: aws.region().to_owned(),
+        home: home.clone(),
         container_insights: false,
     };
     let cloud = Arc::new(aws);
@@ -144,12 +144,13 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
         memory: Memory::new(remembered),
         orphans: Orphans::default(),
         owner,
+        home,
         metrics,
         now: Timestamp::now,
     });
     tracing::info!(
-        account = around.account,
-        region = around.region,
+        account = around.home.account,
+        region = around.home.region,
         owner = around.owner.tag(),
         "Caught up; making passes"
     );

@@ -6,8 +6,9 @@ use penstock_crds::{Connector, ConnectorSpec, Envelope, Kind, Metadata, Name, Pr
 use serde_json::json;
 
 use crate::plan::accept::{Latest, Wanted, Written};
+use crate::plan::home::Home;
 use crate::plan::owner::{DEFAULT_NAME, Owner};
-use crate::plan::resources::Subject;
+use crate::plan::resources::{Observed, Subject};
 
 /// The operator of the tests.
 pub(crate) fn owner() -> Owner {
@@ -15,6 +16,12 @@ pub(crate) fn owner() -> Owner {
         name: DEFAULT_NAME.parse().expect("a sound name"),
         installation: "MkU3OEVBNTcwNTJENDM2Qg/penstock".parse().expect("it fits into a tag"),
     }
+}
+
+/// Where its clusters are.
+pub(crate) fn home() -> Home {
+    let Observed { account, region, .. } = crate::cloud::fake::nothing();
+    Home { account, region }
 }
 
 /// Where a connector of that operator is.

@@ -42,3 +42,41 @@ pub async fn fetch(part: &str) -> Result<PathBuf, Error> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_fetch_says_that_it_goes_on_and_shows_no_codes_for_terminals() {
+        let place = std::env::temp_dir().join(format!("penstock-fetch-{}", std::process::id()));
+        fs::create_dir_all(&place).expect("a directory can be made");
+        let maven = "#!/bin/sh\nprintf '\\033[1mone\\033[0m\\n'; sleep 3; printf '\\033[0m\\ntwo\\n'\n";
+        for (name, text) in [("mvn", maven), ("java", "#!/bin/sh\n")] {
+            let path = place.join(name);
+            fs::write(&path, text).expect("a file can be written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = Command::new(checkout().join("hack/parts/fetch"))
+            .arg("kafka")
+            .env("PATH", format!("{}:{path}", place.display()))
+            .env("PENSTOCK_CACHE", &place)
+            .env("PENSTOCK_FETCH_SILENCE", "1")
+            .output()
+            .await
+            .expect("the script runs");
+        fs::remove_dir_all(&place).expect("it is ours");
+        let told = String::from_utf8(output.stderr).expect("it is text");
+        assert!(output.status.success(), "{told}");
+        assert!(told.contains("parts: still fetching kafka, "), "{told}");
+        assert!(
+            told.contains("\none\n") && told.contains("\ntwo\n"),
+            "what Maven says is shown: {told}"
+        );
+        assert!(!told.contains('\u{1b}') && !told.contains("\n\n"), "{told:?}");
+    }
+}

@@ -202,6 +202,8 @@ fn tell_conditions(text: &mut String, status: &Status) {
 fn tell_scaling(text: &mut String, scaling: &ScalingStatus) {
     let mut told = vec![format!("bounds {} to {}", scaling.min, scaling.max)];
     told.extend(scaling.policies.iter().map(|policy| format!("policy {policy}")));
+    let foreign = scaling.foreign_policies.iter();
+    told.extend(foreign.map(|policy| format!("policy {policy} (somebody else's)")));
     told.extend(
         scaling
             .running_tasks_from

@@ -147,7 +147,11 @@ impl Plan {
         let owner = self.aws.owner(&server).await?;
         owner.check_predecessor(&states).map_err(Failure::KeepOthers)?;
         let cloud = self.aws.cloud(&owner).await?;
-        let planning = previews(cloud, &owner, asked, Timestamp::now());
+        let home = cloud
+            .home()
+            .await
+            .map_err(|source| Failure::PrepareAws(Box::new(source)))?;
+        let planning = previews(cloud, &owner, &home, asked, Timestamp::now());
         let planned = patiently("reading AWS", planning).await;
         self.tell(planned, &server.specs_topic())
     }

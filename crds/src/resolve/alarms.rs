@@ -86,6 +86,7 @@ fn alarm(
     }
     Some(Alarm {
         kind,
+        asked: settings.is_some(),
         threshold: threshold?,
         period,
         evaluation_periods,

@@ -35,6 +35,7 @@ use crate::cloud::metrics::{self, ServerClock};
 use crate::cloud::queue::{self, QueueAccess, QueueClients};
 use crate::cloud::{Cloud, Error, Receipt, alarms, scaling};
 use crate::plan::action::Action;
+use crate::plan::home::Home;
 use crate::plan::owner::{Holder, Owner};
 use crate::plan::resources::{Observed, QueueDepth, Revision, Service, Subject, TaskHealth};
 
@@ -162,14 +163,17 @@ impl Aws {
         })
     }
 
+    /// Returns where the operator acts.
+    pub async fn home(&self) -> Result<Home, Error> {
+        Ok(Home {
+            account: self.account().await?.to_owned(),
+            region: self.region.clone(),
+        })
+    }
+
     /// Returns the account that the operator acts in.
     pub async fn account(&self) -> Result<&str, Error> {
         Ok(&self.identity().await?.scope.account)
-    }
-
-    /// Returns the region that the operator acts in.
-    pub fn region(&self) -> &str {
-        &self.region
     }
 
     /// Returns who the operator is, asking once.
@@ -179,12 +183,12 @@ impl Aws {
 
     async fn ask_identity(&self) -> Result<Identity, Error> {
         const OPERATION: &str = "GetCallerIdentity";
-        let client = aws_sdk_sts::Client::new(&self.config);
+        let sts = aws_sdk_sts::Client::new(&self.config);
         let scope = Scope {
             account: String::new(),
             region: self.region.clone(),
         };
-        let request = client.get_caller_identity();
+        let request = sts.get_caller_identity();
         let answer = self
             .caller
             .call(&scope, Category::Identity, OPERATION, request.send())

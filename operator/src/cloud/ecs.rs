@@ -19,6 +19,7 @@ use crate::plan::resources::{Capacity, Counts, Revision, Service, ServiceLife, S
 pub(super) mod definition;
 pub(super) mod deployment;
 pub(super) mod failure;
+pub(super) mod room;
 pub(super) mod service;
 pub(super) mod tasks;
 

@@ -265,9 +265,10 @@ pub fn after(observed: &mut Observed, action: &Action, registered: Option<&str>)
                 *new_revision,
             );
         }
-        Action::TagService { set, .. } => {
+        Action::TagService { set, remove } => {
             if let Some(service) = &mut observed.resources.service {
-                service.tags = set.clone();
+                service.tags.retain(|key, _| !remove.contains(key));
+                service.tags.extend(set.clone());
             }
         }
         Action::SetDesiredCount { count, redeploy, .. } => {

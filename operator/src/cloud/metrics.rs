@@ -121,7 +121,7 @@ async fn read_samples(aws: &Aws, subjects: &[&Subject]) -> Result<Vec<Vec<f64>>,
 /// Returns how many messages were deleted from the queue in the last `window` seconds.
 pub(super) async fn deleted(
     aws: &Aws,
-    client: &Client,
+    cloudwatch: &Client,
     clock: &ServerClock,
     source: &SqsSource,
     window: u64,
@@ -142,7 +142,7 @@ pub(super) async fn deleted(
         account: source.account().to_owned(),
         region: source.region.clone(),
     };
-    let data = read(aws, &scope, client, vec![query], (start, end)).await?;
+    let data = read(aws, &scope, cloudwatch, vec![query], (start, end)).await?;
     let sum: f64 = data.values().flatten().sum();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let sum = sum.max(0.0) as u64;
@@ -152,13 +152,13 @@ pub(super) async fn deleted(
 async fn read(
     aws: &Aws,
     scope: &Scope,
-    client: &Client,
+    cloudwatch: &Client,
     queries: Vec<MetricDataQuery>,
     (start, end): (i64, i64),
 ) -> Result<BTreeMap<String, Vec<f64>>, Error> {
     let (mut found, mut token) = (BTreeMap::<String, Vec<f64>>::new(), None);
     for _ in 0..PAGES {
-        let request = client
+        let request = cloudwatch
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
             .start_time(DateTime::from_secs(start))

@@ -1,6 +1,6 @@
 //! Scalable targets, their policies and what they did: the calls, and what AWS returns made ours.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_applicationautoscaling::operation::RequestId;
 use aws_sdk_applicationautoscaling::types::{
@@ -127,9 +127,18 @@ async fn tags(aws: &Aws, target: &ScalableTarget) -> Result<Option<BTreeMap<Stri
     Ok(Some(tags))
 }
 
-/// Returns our policies of the subject's target with their ARNs; those with another name are other people's.
-pub(super) async fn policies(aws: &Aws, subject: &Subject) -> Result<BTreeMap<String, (Policy, String)>, Error> {
-    let (mut found, mut token) = (BTreeMap::new(), None);
+/// The policies of a target.
+#[derive(Default)]
+pub(super) struct Policies {
+    /// Ours with their ARNs, by name.
+    pub(super) own: BTreeMap<String, (Policy, String)>,
+    /// The names of other people's: those that are not as ours are made.
+    pub(super) foreign: BTreeSet<String>,
+}
+
+/// Returns the policies of the subject's target.
+pub(super) async fn policies(aws: &Aws, subject: &Subject) -> Result<Policies, Error> {
+    let (mut found, mut token) = (Policies::default(), None);
     for _ in 0..PAGES {
         let request = aws
             .read
@@ -143,10 +152,14 @@ pub(super) async fn policies(aws: &Aws, subject: &Subject) -> Result<BTreeMap<St
             .call(Category::ScalingRead, "DescribeScalingPolicies", request.send())
             .await?;
         let policies = answer.scaling_policies.unwrap_or_default();
-        let own = policies
-            .into_iter()
-            .filter(|policy| subject.operator.is_policy_name(&subject.name, &policy.policy_name));
-        found.extend(own.map(|one| (one.policy_name.clone(), (policy(&one), one.policy_arn))));
+        for one in policies {
+            let name = one.policy_name.clone();
+            if subject.operator.is_policy_name(&subject.name, &name) {
+                found.own.insert(name, (policy(&one), one.policy_arn));
+            } else {
+                found.foreign.insert(name);
+            }
+        }
         token = answer.next_token;
         if token.is_none() {
             break;

@@ -2,11 +2,15 @@
 //!
 //! A bad document never replaces a good one: the last accepted merged document stays in force and goes on being repaired.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use penstock_crds::{
     Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Handled, Name, Phase, ProfileSpec, State,
     TargetMode, TargetStateSpec, check_connector, merge, resolve, spec_hash,
 };
+
+use crate::plan::home::Home;
 
 /// What the spec topic says of one connector, read to its end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,7 +85,7 @@ pub enum Verdict {
 }
 
 /// Judges what the topic says in the light of what was accepted before; nothing when there is nothing to know.
-pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judged> {
+pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>, home: &Home) -> Option<Judged> {
     match (&wanted.connector, last) {
         (Latest::Absent | Latest::Withdrawn, None) => wanted.refused.as_ref().map(never_accepted),
         (Latest::Absent, Some(state)) if !state.deleting => Some(settled(Verdict::Orphan, state.clone())),
@@ -94,7 +98,7 @@ pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>) -> Option<Judg
         )),
         (Latest::Written(written), last) => {
             let last = last.map(|state| taken_over(state, written));
-            Some(judge(name, wanted, written, last.as_ref()))
+            Some(judge(name, wanted, written, last.as_ref(), home))
         }
     }
 }
@@ -109,6 +113,7 @@ fn taken_over(state: &State, written: &Written) -> State {
         accepted: state.accepted.clone(),
         phase: state.phase,
         emptied: state.emptied,
+        labels: state.labels.clone(),
         profile_generation: state.profile_generation,
         ..fresh_state(written.uid.clone(), written.generation)
     }
@@ -145,6 +150,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
         emptied: false,
         idle_since: None,
         create_pending: None,
+        labels: BTreeSet::new(),
         rolled_back: None,
         proven: None,
         forgiven_deployment: None,
@@ -153,7 +159,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
     }
 }
 
-fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) -> Judged {
+fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, home: &Home) -> Judged {
     let mut state = last
         .cloned()
         .unwrap_or_else(|| fresh_state(written.uid.clone(), written.generation));
@@ -167,13 +173,16 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) 
         .map(|(_, faults)| faults.clone())
         .unwrap_or_default();
     match candidate(name, wanted, written) {
-        Ok((accepted, connector)) => match moved(last, name, &connector) {
-            None => {
+        Ok((accepted, connector)) => {
+            let mut found = home.faults(&connector);
+            found.extend(moved(last, name, &connector));
+            if found.is_empty() {
                 state.profile_generation = wanted.profile.as_ref().map(|(generation, _)| *generation);
-                state.accepted = Some(accepted);
+                let before = state.accepted.replace(accepted);
+                remember_labels(&mut state, before.as_ref());
             }
-            Some(fault) => faults.push(fault),
-        },
+            faults.extend(found);
+        }
         Err(found) => faults.extend(found),
     }
     if let Some((_, found)) = &wanted.profile_refused {
@@ -200,6 +209,18 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>) 
         state,
         faults,
         actor,
+    }
+}
+
+/// A record without labels may be of a former operator, which put those of its document on the service all the same.
+fn remember_labels(state: &mut State, before: Option<&Accepted>) {
+    let labels = |accepted: &Accepted| accepted.labels.clone();
+    let (former, now) = (
+        before.map(labels).unwrap_or_default(),
+        state.accepted.as_ref().map(labels),
+    );
+    if state.labels.is_empty() && now.is_some_and(|now| now != former) {
+        state.labels = former.into_keys().collect();
     }
 }
 

@@ -1,5 +1,7 @@
 //! One pass's decision: from what is wanted, remembered and seen to the next state and the steps.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use penstock_crds::{Connector, CreatePending, Difference, Handled, Phase, State, TargetMode, TargetStateSpec};
 
@@ -51,6 +53,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether what it will do must be known to the next pass even if this one is killed: a create, so that it is repeated
+    /// with its token, and labels, so that they are taken off again.
+    pub fn is_written_ahead(&self, last: Option<&State>) -> bool {
+        let known = last.and_then(|state| state.create_pending.as_ref());
+        let creates = self.state.create_pending.is_some() && self.state.create_pending.as_ref() != known;
+        let is_known = |key: &String| last.is_some_and(|state| state.labels.contains(key));
+        let labels = !self.actions.is_empty() && !self.state.labels.iter().all(is_known);
+        creates || labels
+    }
+
     /// Whether it stops tasks because the queue was seen empty.
     pub fn puts_to_sleep(&self) -> bool {
         let for_sleep = |action: &Action| {
@@ -107,7 +119,8 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         keep_definition: state.proven.as_ref().map(|proven| proven.task_definition.clone()),
         redeploy: rollback::redeploys(&state, last, seen.observed),
     };
-    let own = without_foreign_tags(seen.observed, &desired);
+    state.labels = labels(&state, connector, &desired, seen);
+    let own = without_foreign_tags(seen.observed, &desired, &state.labels);
     let actions = diff(&desired, &own, &rules);
     remember_create(&mut state, &actions, &rules.token, seen);
     state.owner = has_made(&actions, seen.observed).then(|| seen.owner.tag());
@@ -127,13 +140,23 @@ fn has_made(actions: &[Action], observed: &Observed) -> bool {
     seen || observed.life == ServiceLife::Draining || !actions.is_empty()
 }
 
+/// Returns the labels that may stand on the service after this pass: those of the document, and those that a pass put there
+/// and that are there still. While nobody sees the service whose create may be under way, none of them is known to be gone.
+fn labels(state: &State, connector: &Connector, desired: &Resources, seen: Seen<'_>) -> BTreeSet<String> {
+    let service = seen.observed.resources.service.as_ref();
+    let is_created = pending(state, seen).is_some();
+    let stays = |key: &&String| service.map_or(is_created, |service| service.tags.contains_key(*key));
+    let wanted = connector.labels.keys().filter(|_| desired.service.is_some());
+    state.labels.iter().filter(stays).chain(wanted).cloned().collect()
+}
+
 /// Tags that others put on our service, as tools that tag a whole account do, are theirs: neither drift nor removed.
-fn without_foreign_tags(observed: &Observed, desired: &Resources) -> Observed {
+fn without_foreign_tags(observed: &Observed, desired: &Resources, labels: &BTreeSet<String>) -> Observed {
     let mut own = observed.clone();
-    if let (Some(current), Some(wanted)) = (&mut own.resources.service, &desired.service) {
+    if let Some(current) = own.resources.service.as_mut().filter(|_| desired.service.is_some()) {
         current
             .tags
-            .retain(|key, _| key.starts_with("penstock:") || wanted.tags.contains_key(key));
+            .retain(|key, _| key.starts_with("penstock:") || labels.contains(key));
     }
     own
 }
@@ -195,9 +218,13 @@ fn remember_requests(state: &mut State, target: Option<&TargetStateSpec>) {
 }
 
 fn token(state: &State, seen: Seen<'_>) -> String {
+    pending(state, seen).map_or_else(|| seen.fresh_token.to_owned(), |pending| pending.token.clone())
+}
+
+/// Returns the create that may be under way still.
+fn pending<'a>(state: &'a State, seen: Seen<'_>) -> Option<&'a CreatePending> {
     let young = |pending: &&CreatePending| seen.now.duration_since(pending.since) < TOKEN_LIFE;
-    let pending = state.create_pending.as_ref().filter(young);
-    pending.map_or_else(|| seen.fresh_token.to_owned(), |pending| pending.token.clone())
+    state.create_pending.as_ref().filter(young)
 }
 
 fn remember_create(state: &mut State, actions: &[Action], token: &str, seen: Seen<'_>) {

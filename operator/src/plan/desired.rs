@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use penstock_crds::{Connector, Phase, State, TargetStateSpec};
 
+use crate::plan::home::Home;
 use crate::plan::owner::Owner;
 use crate::plan::resources::{
     Capacity, Observed, Resources, Revision, Service, TAG_CONNECTOR, TAG_GENERATION, TAG_OPERATOR, TAG_SPEC_HASH,
@@ -21,10 +22,8 @@ pub use scaling::{is_foreign_queue, uses_container_insights};
 pub struct Surroundings {
     /// The operator, for names and the ownership tag.
     pub owner: Owner,
-    /// The account of the ECS cluster.
-    pub account: String,
-    /// The region of the ECS cluster.
-    pub region: String,
+    /// The account and region of the ECS cluster.
+    pub home: Home,
     /// Whether the cluster has Container Insights.
     pub container_insights: bool,
 }
@@ -34,8 +33,10 @@ impl Surroundings {
     pub fn of(owner: &Owner, observed: &Observed) -> Self {
         Self {
             owner: owner.clone(),
-            account: observed.account.clone(),
-            region: observed.region.clone(),
+            home: Home {
+                account: observed.account.clone(),
+                region: observed.region.clone(),
+            },
             container_insights: observed.container_insights,
         }
     }

@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::accept::{Judged, Latest, Wanted, Written, accept};
 use super::decide::{Seen, decide};
+use super::home::Home;
 use super::owner::Owner;
 use super::resources::{Observed, QueueDepth};
 use crate::cloud::fake::{after, nothing, settle};
-use crate::samples::owner;
+use crate::samples::{self, owner};
 
 fn example(name: &str) -> Value {
     let text = match name {
@@ -49,7 +50,15 @@ fn judged(name: &str, change: impl FnOnce(&mut ConnectorSpec)) -> Judged {
         profile: Some((0, profile())),
         ..Wanted::default()
     };
-    accept(&name, &wanted, None).expect("a document was written")
+    accept(&name, &wanted, None, &home()).expect("a document was written")
+}
+
+/// Where the examples' queues are.
+fn home() -> Home {
+    Home {
+        region: "us-east-1".to_owned(),
+        ..samples::home()
+    }
 }
 
 fn seen<'a>(observed: &'a Observed, owner: &'a Owner, visible: u64) -> Seen<'a> {
@@ -68,7 +77,7 @@ fn seen<'a>(observed: &'a Observed, owner: &'a Owner, visible: u64) -> Seen<'a> 
 
 fn aws(container_insights: bool) -> Observed {
     Observed {
-        region: "us-east-1".to_owned(),
+        region: home().region,
         container_insights,
         ..nothing()
     }

@@ -289,6 +289,8 @@ pub struct Observed {
     /// What we would use and somebody else has, and who: [`FOREIGN_SERVICE`], [`FOREIGN_TARGET`],
     /// [`FOREIGN_DEFINITIONS`], or an alarm's name. Never in an action.
     pub foreign: BTreeMap<String, Holder>,
+    /// The names of other people's policies on our scalable target, which move the count beside ours. Never in an action.
+    pub foreign_policies: BTreeSet<String>,
     /// Where the service is in its life.
     pub life: ServiceLife,
     /// The service's ARN.
@@ -315,6 +317,8 @@ pub struct Observed {
     pub region: String,
     /// The last stopped task's reason in one line, if a task failed in the last hour.
     pub last_failure: Option<String>,
+    /// Why ECS finds no room for a task, in one line, while it finds none.
+    pub unplaced: Option<String>,
     /// The newest scaling activity.
     pub last_activity: Option<Activity>,
     /// How many samples CPUUtilization had in each of the last five minutes, when that was asked for.
@@ -322,6 +326,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Why tasks are missing, if that is known: there is no room for them, or those that started failed.
+    pub fn trouble(&self) -> Option<&str> {
+        self.unplaced.as_deref().or(self.last_failure.as_deref())
+    }
+
     /// Whether the newest deployment is still moving.
     pub fn is_deploying(&self) -> bool {
         let moving = [DeploymentProgress::InProgress, DeploymentProgress::RollingBack];

@@ -113,7 +113,7 @@ pub fn status(outcome: Outcome<'_>) -> Status {
         actor: outcome.judged.actor.clone(),
         last_failure: outcome.observed.map_or_else(
             || previous.and_then(|previous| previous.last_failure.clone()),
-            |observed| observed.last_failure.clone(),
+            |observed| observed.trouble().map(str::to_owned),
         ),
         faults: told_faults(&outcome.judged.faults),
     }
@@ -180,7 +180,7 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     if progressing || !outcome.taken.is_empty() {
         Next::After(IN_MOTION)
     } else if status.tasks.running != status.tasks.desired || status.tasks.pending > 0 || is_awaited(outcome, status) {
-        Next::After(if status.last_failure.is_some() {
+        Next::After(if outcome.observed.is_some_and(|seen| seen.last_failure.is_some()) {
             TASKS_FAILING
         } else {
             TASKS_COMING
@@ -308,6 +308,7 @@ fn scaling(outcome: Outcome<'_>, observed: &Observed) -> Option<ScalingStatus> {
         min: scaling.min,
         max: scaling.max,
         policies: scaling.policies.keys().cloned().collect(),
+        foreign_policies: observed.foreign_policies.iter().cloned().collect(),
         running_tasks_from: from,
         last_activity: activity.map(|activity| activity.description.clone()),
         not_scaled: activity.and_then(|activity| activity.not_scaled_reason.clone()),

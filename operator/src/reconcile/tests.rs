@@ -11,8 +11,10 @@ use crate::cloud::fake::{self, Fake};
 use crate::plan::accept::Latest;
 use crate::plan::owner::Holder;
 use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspension};
-use crate::samples::{connector, orders, orders_spec, owner, profile, wanted, withdrawn};
+use crate::samples::{connector, home, orders, orders_spec, owner, profile, wanted, withdrawn};
 
+mod home;
+mod labels;
 mod ready;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
@@ -68,6 +70,7 @@ impl World {
             journal: Arc::clone(&log),
             memory,
             owner: owner(),
+            home: home(),
             orphans: Orphans::default(),
             metrics: Metrics::default(),
             now: ticking,

@@ -11,7 +11,7 @@ use penstock_crds::Name;
 
 use crate::cloud::aws::{Aws, resource_id};
 use crate::cloud::call::all;
-use crate::cloud::ecs::{self, Batch, definition, deployment, failure};
+use crate::cloud::ecs::{self, Batch, definition, deployment, failure, room};
 use crate::cloud::scaling::Held;
 use crate::cloud::{Error, alarms, metrics, scaling};
 use crate::plan::owner::Holder;
@@ -113,6 +113,7 @@ async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observe
     aws.caches.services.put(subject.name.clone(), Arc::new(ours.clone()));
     observed.resources.service = Some(ours);
     observed.deployment = deployment::newest(aws, service).await?;
+    observed.unplaced = room::reason(service);
     if may_have_failed(observed) {
         observed.last_failure = told(subject, "failures", failure::newest(aws, subject, |_| true).await);
     }
@@ -159,7 +160,8 @@ async fn add_scaling(
         }
         Held::Unknown => return Ok(()),
     }
-    let policies = scaling::policies(aws, subject).await?;
+    let scaling::Policies { own: policies, foreign } = scaling::policies(aws, subject).await?;
+    observed.foreign_policies = foreign;
     let own_arn = target
         .scalable_target_arn
         .clone()

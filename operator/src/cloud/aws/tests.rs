@@ -16,6 +16,7 @@ use crate::cloud::Call;
 use crate::plan::action::CountCause;
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
+use crate::plan::home::Home;
 use crate::plan::owner::Holder;
 use crate::plan::resources::{
     Capacity, DeploymentProgress, Policy, PolicyMetric, Resources, ServiceLife, TaskHealth, Tasks,
@@ -194,8 +195,10 @@ fn subject() -> Subject {
 fn around() -> Surroundings {
     Surroundings {
         owner: owner(),
-        account: ACCOUNT.to_owned(),
-        region: REGION.to_owned(),
+        home: Home {
+            account: ACCOUNT.to_owned(),
+            region: REGION.to_owned(),
+        },
         container_insights: false,
     }
 }
@@ -639,6 +642,7 @@ async fn a_policy_that_a_person_added_under_another_name_is_left_alone() {
     let by_hand = "penstock-by-hand".to_owned();
     world.aws.apply(&subject(), &put(&by_hand), None).await.unwrap();
     assert_eq!(world.reach(&wanted, AWAKE).await, [""; 0]);
+    assert_eq!(world.observe().await.foreign_policies, [by_hand.clone()].into());
     let removed = Action::DeleteScalingPolicy { name: by_hand };
     world.aws.apply(&subject(), &removed, None).await.unwrap();
     world
@@ -834,6 +838,18 @@ async fn every_field_that_is_written_comes_back() {
     .into();
     world.reach(&wanted, AWAKE).await;
     assert_eq!(world.observe().await.resources, wanted);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_no_longer_wanted_is_taken_off() {
+    let world = World::start().await;
+    let plain = wanted(&sample());
+    let mut labelled = plain.clone();
+    let tags = &mut labelled.service.as_mut().unwrap().tags;
+    tags.insert("team".to_owned(), "payments".to_owned());
+    world.reach(&labelled, AWAKE).await;
+    assert_eq!(world.reach(&plain, AWAKE).await, ["TagResource"]);
+    assert_eq!(world.observe().await.resources.service, plain.service);
 }
 
 #[tokio::test]

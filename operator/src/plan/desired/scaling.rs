@@ -87,7 +87,7 @@ fn backlog_per_task(connector: &Connector, around: &Surroundings) -> Vec<MetricQ
 
 /// Whether a stored policy cannot read the queue's metrics: its queries name neither account nor region.
 pub fn is_foreign_queue(connector: &Connector, around: &Surroundings) -> bool {
-    connector.source.account() != around.account || connector.source.region != around.region
+    !around.home.has(&connector.source)
 }
 
 pub(super) fn queue_lines(connector: &Connector, period: Option<i32>) -> Vec<MetricQuery> {

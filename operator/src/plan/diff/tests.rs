@@ -7,7 +7,7 @@ use crate::cloud::fake::{after, nothing, settle};
 use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::owner::Holder;
 use crate::plan::resources::{Alarm, Deployment, FOREIGN_DEFINITIONS, FOREIGN_SERVICE, Policy, RegisteredRevision};
-use crate::samples::{connector, orders_spec, owner};
+use crate::samples::{connector, home, orders_spec, owner};
 
 /// A whole set of resources from a sample document, varied in the fields that the numbers pick.
 fn resources(memory: u32, max: u32, label: u8, alarms: u8, policies: u8, threshold: u64) -> Resources {
@@ -26,12 +26,12 @@ fn resources(memory: u32, max: u32, label: u8, alarms: u8, policies: u8, thresho
         &connector.name,
         &crate::samples::wanted(spec, i64::from(label), "topic/0/1"),
         None,
+        &home(),
     );
     let state = judged.expect("a document was written").state;
     let around = Surroundings {
         owner: owner(),
-        account: "123456789012".to_owned(),
-        region: "eu-west-1".to_owned(),
+        home: home(),
         container_insights: policies.is_multiple_of(2),
     };
     assert!(tags(&connector, &state, &around).contains_key("penstock:connector"));

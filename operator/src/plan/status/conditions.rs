@@ -1,11 +1,15 @@
 //! The conditions of a status: each judged from one outcome, with a reason for programs and a message for people.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
 use super::ownership::{ORPHANED, name_taken, orphaned};
 use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
+use crate::plan::desired::Surroundings;
+use crate::plan::home::left_out;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
 
 /// The reason of a connector that is ready because its tasks work, and not because none is needed.
@@ -120,16 +124,15 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
         return no("ServiceMissing", "there is no service yet");
     }
     if counts.running == 0 {
-        let cause = observed
-            .last_failure
-            .clone()
-            .unwrap_or_else(|| "no task runs yet".to_owned());
-        return no("NoTaskRunning", cause);
+        return no("NoTaskRunning", observed.trouble().unwrap_or("no task runs yet"));
     }
     if i64::from(counts.running) < i64::from(fewest) {
         return no(
             "TooFewTasks",
-            format!("{} of at least {fewest} tasks run", counts.running),
+            with_cause(
+                format!("{} of at least {fewest} tasks run", counts.running),
+                observed.trouble(),
+            ),
         );
     }
     let was_ready = tasks_were_ready(outcome.previous);
@@ -138,7 +141,10 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
         // Tasks that had proved themselves go on working while others replace them.
         Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => yes(
             TASKS_RUNNING,
-            format!("{} tasks run, others are on their way", counts.running),
+            match &observed.unplaced {
+                Some(unplaced) => format!("{} tasks run; {unplaced}", counts.running),
+                None => format!("{} tasks run, others are on their way", counts.running),
+            },
         ),
         Some(DeploymentProgress::Failed) => match by_health(observed, fewest, was_ready) {
             Judgement(Truth::True, reason, _) => yes(
@@ -150,7 +156,7 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
         },
         Some(_) | None => {
             let waiting = "tasks have yet to pass their health check".to_owned();
-            no("Deploying", with_cause(waiting, observed.last_failure.as_deref()))
+            no("Deploying", with_cause(waiting, observed.trouble()))
         }
     }
 }
@@ -228,7 +234,21 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
         ),
         None if is_draining(outcome) => no("Waiting", "the old service has to drain before a new one can be made"),
         None if !outcome.taken.is_empty() => unknown("Applying", "AWS was changed and will be looked at again"),
-        None => yes("InSync", "AWS holds what the document asks"),
+        None => yes("InSync", in_sync(outcome)),
+    }
+}
+
+/// What a connector goes without is told, as nobody asked for that either.
+fn in_sync(outcome: Outcome<'_>) -> String {
+    let said = "AWS holds what the document asks".to_owned();
+    let (Verdict::Keep(connector, _), Some(observed)) = (&outcome.judged.verdict, outcome.observed) else {
+        return said;
+    };
+    let has_alarms = outcome.plan.is_some_and(|plan| plan.state.phase != Phase::Stopped);
+    let home = Surroundings::of(outcome.owner, observed).home;
+    match left_out(connector, &home).filter(|_| has_alarms) {
+        Some(left_out) => format!("{said}; {left_out}"),
+        None => said,
     }
 }
 
@@ -279,6 +299,10 @@ fn degraded(outcome: Outcome<'_>) -> Judgement {
         let remedy = format!("fix the document, or run `penstock restart {name}` to try it once more");
         return yes("RolledBack", format!("{}; {remedy}", rolled_back.cause));
     }
+    let unplaced = outcome.observed.and_then(|observed| observed.unplaced.as_deref());
+    if let Some(unplaced) = unplaced {
+        return yes("NoRoom", unplaced);
+    }
     match outcome.observed {
         Some(observed) if failing(observed) => yes("TasksFailing", observed.last_failure.clone().unwrap_or_default()),
         _ => no("AsWanted", ""),
@@ -325,7 +349,19 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
             ),
         );
     }
+    if !observed.foreign_policies.is_empty() {
+        return yes("ScaledByOthers", scaled_by_others(&observed.foreign_policies));
+    }
     no("WithinBounds", "")
+}
+
+fn scaled_by_others(policies: &BTreeSet<String>) -> String {
+    let names: Vec<_> = policies.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "the scalable target has policies that this operator did not make and leaves alone, {}: they \
+         move the count too; delete them, unless that is meant",
+        names.join(", ")
+    )
 }
 
 /// The free count of running tasks is a number of samples; when it strays from what ECS counts, policies would divide by

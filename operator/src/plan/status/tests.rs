@@ -7,7 +7,7 @@ use crate::cloud::fake::nothing;
 use crate::plan::accept::accept;
 use crate::plan::desired::desired;
 use crate::plan::resources::{Counts, Deployment, DeploymentProgress};
-use crate::samples::{connector, orders, orders_spec, owner, wanted};
+use crate::samples::{connector, home, orders, orders_spec, owner, wanted};
 
 /// Tasks of a cluster without Container Insights, whose CPUUtilization had so many samples in each minute.
 fn sampled(running: i32, samples: &[f64]) -> Observed {
@@ -33,7 +33,7 @@ fn sampled(running: i32, samples: &[f64]) -> Observed {
 }
 
 fn judged() -> Judged {
-    accept(&orders(), &wanted(orders_spec(), 7, "topic/0/7"), None).expect("a document was written")
+    accept(&orders(), &wanted(orders_spec(), 7, "topic/0/7"), None, &home()).expect("a document was written")
 }
 
 /// The status so many seconds after the beginning.
@@ -71,6 +71,32 @@ fn the_free_count_is_mistrusted_once_no_minute_has_the_count_that_was_steady_all
     assert!(!is_mistrusted(&at(421, &right_once, Some(&third))));
     let too_few = sampled(3, &[9.0; 2]);
     assert!(!is_mistrusted(&at(421, &too_few, Some(&third))));
+}
+
+#[test]
+fn policies_of_others_are_named_and_give_way_to_what_presses_more() {
+    let others = Observed {
+        foreign_policies: ["by-hand", "nightly"].map(str::to_owned).into(),
+        ..sampled(3, &[3.0; 5])
+    };
+    let told = at(0, &others, None);
+    let limited = |status: &Status| {
+        let mut conditions = status.conditions.iter();
+        let found = conditions.find(|one| one.r#type == ConditionType::ScalingLimited);
+        let found = found.expect("every status has it");
+        (found.status, found.reason.clone(), found.message.clone())
+    };
+    let (truth, reason, message) = limited(&told);
+    assert_eq!((truth, reason.as_str()), (Truth::True, "ScaledByOthers"));
+    assert!(message.contains("leaves alone, `by-hand`, `nightly`: "), "{message}");
+    let scaling = told.scaling.as_ref().expect("it scales");
+    assert_eq!(scaling.foreign_policies, ["by-hand", "nightly"]);
+    assert!(!scaling.policies.contains(&"by-hand".to_owned()));
+    let strays = Observed {
+        sample_counts: vec![9.0; 5],
+        ..others
+    };
+    assert_eq!(limited(&at(421, &strays, Some(&told))).1, "RunningCountUntrusted");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Ready keeps its word after a wake and a resume, and what was deployed while no task was wanted is watched once it runs.
 
 use super::*;
-use crate::plan::resources::{TaskHealth, Tasks};
+use crate::plan::resources::{Counts, TaskHealth, Tasks};
 
 fn idle() -> QueueDepth {
     QueueDepth::default()
@@ -89,6 +89,37 @@ async fn changed_asleep() -> (World, Wanted) {
     );
     world.cloud.set_queue(busy());
     (world, told)
+}
+
+#[tokio::test]
+async fn a_task_that_finds_no_room_is_told_with_the_reason_until_there_is_some() {
+    let (world, told) = running().await;
+    world.converge(&told).await;
+    let why = "ECS was unable to place a task because no container instance met all of its requirements.";
+    world.cloud.meddle(&orders(), |observed| {
+        observed.counts = Counts {
+            desired: 3,
+            running: 0,
+            pending: 0,
+        };
+        observed.unplaced = Some(why.to_owned());
+        observed.last_failure = Some("container penstock-bridge exit code 78".to_owned());
+    });
+    world.pass(&told).await;
+    assert_eq!(
+        world.condition(ConditionType::Degraded),
+        (Truth::True, "NoRoom".to_owned())
+    );
+    assert_eq!(world.message(ConditionType::Degraded), why);
+    assert_eq!(world.message(ConditionType::Ready), why);
+    let last_failure = world.status().expect("a status was written").last_failure;
+    assert_eq!(last_failure.as_deref(), Some(why));
+    world.cloud.meddle(&orders(), |observed| {
+        (observed.unplaced, observed.last_failure) = (None, None);
+    });
+    world.cloud.settle();
+    world.pass(&told).await;
+    assert_eq!(world.condition(ConditionType::Degraded).0, Truth::False);
 }
 
 #[tokio::test]
