@@ -40,6 +40,13 @@ async fn stopped_over_a_fifo_queue_it_keeps_the_order_and_stores_nothing_twice()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stopped_as_soon_as_it_answers_it_ends_as_one_that_holds_nothing() {
+    let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
+    let bridge = rig.bridge().await;
+    assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_that_come_to_an_open_call_during_a_stop_are_not_kept() {
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
     let rig = rig.set(json!({"source": {"waitTime": "20s", "visibilityTimeout": "10m"}, "drainTimeout": "5s"}));

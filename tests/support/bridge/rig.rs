@@ -322,7 +322,10 @@ impl Bridge {
     }
 
     /// Sends SIGTERM and returns the exit code; nothing if a signal ended it, which is said.
+    ///
+    /// A bridge answers once it listens for signals. One that has just been started would be ended by it, as any program is.
     pub async fn stop(&self) -> Option<i32> {
+        self.metrics_when("a bridge that answers", |_| true).await;
         let status = self.process.terminate(STOPPED).await.expect("it ends in time");
         if status.code().is_none() {
             eprintln!("the bridge ended by itself: {status}");
