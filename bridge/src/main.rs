@@ -12,12 +12,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Messages are many small pieces that one thread makes and another frees; glibc's allocator spends a fifth of the time on them.
-/// It serves the C libraries as well (the feature `override`), so that what one of them frees is there for everybody.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The place of `mi_option_purge_delay` among mimalloc's options, which its bindings do not name.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+/// From how many bytes on glibc takes each piece from the system by itself. A record of 64 KiB and its headers is one.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 64 * 1024;
 
 fn main() {
     give_memory_back_at_once();
@@ -33,12 +36,15 @@ fn main() {
 }
 
 /// Has freed memory given back to the system at once. Kept for later, as is the default, ten messages of 1 MiB that come and
-/// go make up half of what the process may use.
+/// go make up half of what the process may use. Librdkafka uses glibc's allocator, which keeps what is as large as what was
+/// freed before, unless it is told what is large.
 fn give_memory_back_at_once() {
-    #[expect(unsafe_code, reason = "mimalloc's bindings are those of C")]
-    // SAFETY: the option exists and takes any number of milliseconds; nothing else runs yet.
+    #[expect(unsafe_code, reason = "allocators are set up by functions of C")]
+    // SAFETY: both options exist and take these numbers; nothing else runs yet.
     unsafe {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, 0);
+        #[cfg(target_env = "gnu")]
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
     }
 }
 
@@ -87,6 +93,9 @@ async fn health(listen: SocketAddr) -> u8 {
 }
 
 async fn bridge(args: &Args) -> ExitStatus {
+    // First of all: until somebody listens, a signal ends the process as it ends any other, without a word.
+    let shutdown = CancellationToken::new();
+    let listening = stop_on_signal(shutdown.clone());
     if let Err(error) = telemetry::start_log(&args.log) {
         eprintln!("penstock-bridge: {error}");
         return ExitStatus::Usage;
@@ -105,8 +114,7 @@ async fn bridge(args: &Args) -> ExitStatus {
             return ExitStatus::Configuration;
         }
     };
-    let shutdown = CancellationToken::new();
-    match stop_on_signal(shutdown.clone()) {
+    match listening {
         Ok(()) => run(config, listener, shutdown).await,
         Err(error) => {
             tracing::error!(%error, "The bridge cannot listen for signals");
