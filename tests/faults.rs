@@ -6,10 +6,14 @@
 
 #[path = "faults/calls.rs"]
 mod calls;
+#[path = "faults/limits.rs"]
+mod limits;
 #[path = "faults/links.rs"]
 mod links;
 #[path = "faults/memory.rs"]
 mod memory;
+#[path = "faults/names.rs"]
+mod names;
 #[path = "faults/pairs.rs"]
 mod pairs;
 #[path = "faults/poison.rs"]

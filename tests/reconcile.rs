@@ -546,7 +546,8 @@ async fn an_image_that_never_ran_and_fails_when_it_is_resumed_is_told_and_not_tr
     let cause = &cause.expect("it is always there").message;
     assert!(cause.contains("CannotPullContainerError"), "{cause}");
     let writes = scene.metrics().await?.writes();
-    scene.passes(5).await?;
+    // What has tasks that fail is looked at about twice a minute.
+    scene.passes(2).await?;
     assert_eq!(scene.metrics().await?.writes(), writes, "no loop");
     let news = scene.stage.statuses(CONNECTOR).await?.split_off(mark);
     assert!(!news.iter().any(is_ready), "{news:?}");

@@ -32,6 +32,27 @@ async fn two_thousand_messages_arrive_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_times_what_the_buffer_holds_passes_and_leaves_it_empty() {
+    let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
+    let rig = rig.arguments(&["--max-buffer-bytes", &(1 << 20).to_string()]);
+    let bridge = rig.healthy_bridge().await;
+    let large = |number| Letter::plain(format!("{number:08}").repeat(2_000));
+    let sent = rig.queue.send(&(0..400).map(large).collect::<Vec<_>>()).await;
+    rig.queue.emptied(SOON).await;
+    let look = || async {
+        let metrics = bridge.metrics().await.ok_or_else(|| "no metrics".to_owned())?;
+        match metrics.get("buffered_bytes") {
+            0.0 => Ok(()),
+            bytes => Err(format!("{bytes} bytes")),
+        }
+    };
+    let empty = bridge.process.ready("a buffer with nothing in it", SOON, look);
+    empty.await.expect("what is done with takes no room");
+    assert_eq!(bridge.stop().await, Some(0));
+    rig.verdict(&sent).await.assert_sound(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_of_a_fifo_queue_arrive_once_and_in_the_order_of_their_groups() {
     let rig = Rig::new(Broker::shared().await, Queue::fifo().await).await;
     let sent = rig.queue.send(&letters_in_groups(400, 20)).await;

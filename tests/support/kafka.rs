@@ -36,6 +36,9 @@ pub const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
+/// Where brokers and proxies are.
+const HERE: &str = "127.0.0.1";
+
 /// How many links a broker of its own has, and one that many tests share.
 const LINKS: usize = 2;
 const SHARED_LINKS: usize = 40;
@@ -64,10 +67,11 @@ struct Tls {
     trusted: PathBuf,
 }
 
-/// A listener that tells its clients to come back by another port, where a proxy is.
+/// A listener that tells its clients to come back by another port, where a proxy is, on this machine under that name.
 #[derive(Debug, Clone, Copy)]
 struct Link {
     port: u16,
+    host: &'static str,
     advertised: u16,
 }
 
@@ -77,7 +81,7 @@ impl Broker {
         static SHARED: OnceCell<Broker> = OnceCell::const_new();
         SHARED
             .get_or_init(|| async {
-                Self::start_as(None, SHARED_LINKS)
+                Self::start_as(None, SHARED_LINKS, HERE)
                     .await
                     .expect("the shared broker starts")
             })
@@ -94,20 +98,26 @@ impl Broker {
 
     /// Starts a broker of its own, for tests that stop or break it.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_as(None, LINKS).await
+        Self::start_called(HERE).await
+    }
+
+    /// Starts a broker of its own that clients of its links know by name alone.
+    pub async fn start_called(host: &'static str) -> Result<Self, Error> {
+        Self::start_as(None, LINKS, host).await
     }
 
     async fn start_with_tls() -> Result<Self, Error> {
         let authority = Authority::new("penstock-tests").await?;
-        Self::start_as(Some(Tls::made(authority).await?), 0).await
+        Self::start_as(Some(Tls::made(authority).await?), 0, HERE).await
     }
 
-    async fn start_as(tls: Option<Tls>, links: usize) -> Result<Self, Error> {
+    async fn start_as(tls: Option<Tls>, links: usize, host: &'static str) -> Result<Self, Error> {
         let jars = parts::fetch("kafka").await?;
         let home = rundir::fresh_data_directory("kafka")?;
         let (port, sasl_port) = (free_port(), free_port());
         let link = |_| Link {
             port: free_port(),
+            host,
             advertised: free_port(),
         };
         let links: Vec<Link> = (0..links).map(link).collect();
@@ -332,7 +342,7 @@ fn server_properties(home: &Path, port: u16, sasl_port: u16, tls: Option<&Tls>, 
             .collect()
     };
     let listeners = with_links(&|place, link| format!(",LINK{place}://127.0.0.1:{}", link.port));
-    let advertised = with_links(&|place, link| format!(",LINK{place}://127.0.0.1:{}", link.advertised));
+    let advertised = with_links(&|place, link| format!(",LINK{place}://{}:{}", link.host, link.advertised));
     let protocols = with_links(&|place, _| format!(",LINK{place}:PLAINTEXT"));
     let settings = [
         ("process.roles", "broker,controller"),
