@@ -8,7 +8,7 @@ use penstock_tests::localcloud::LocalCloud;
 use penstock_tests::ports::free_port;
 use penstock_tests::process::{Process, Program};
 use penstock_tests::stage::backlog;
-use penstock_tests::{Error, http, unique};
+use penstock_tests::{Error, clock, http, unique};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -46,10 +46,10 @@ pub(super) struct Run {
     pub(super) messages_per_second: f64,
     /// Of the mover's own process, its start included.
     pub(super) cpu_seconds_per_100_000: f64,
-    /// Of the mover's own process, while it moves.
+    /// Of the mover's own process, from its start to the last delete.
     pub(super) cores: f64,
     pub(super) peak_mebibytes: f64,
-    /// From the start of the process to the first record that a consumer sees.
+    /// From the start of the process until the broker appended the first record.
     pub(super) first_record_milliseconds: f64,
     pub(super) sqs_calls_per_100_000: f64,
 }
@@ -67,7 +67,7 @@ pub(super) async fn run(scene: &Scene, mover: Mover, broker: &Broker, cloud: &Lo
     let sqs = cloud.endpoint().sqs();
     let queue_url = queue::create(&sqs).await?;
     let name = unique("bench");
-    broker.topic(&name, topic::PARTITIONS, &[]).await?;
+    broker.topic(&name, topic::PARTITIONS, &topic::SETTINGS).await?;
     queue::fill(&sqs, &queue_url, scene.messages, scene.bytes).await?;
     let first = topic::first_record(broker, &name, RUN)?;
     let port = free_port();
@@ -76,10 +76,10 @@ pub(super) async fn run(scene: &Scene, mover: Mover, broker: &Broker, cloud: &Lo
         Mover::SdkLoop => bare("sdk", scene, broker, cloud, &queue_url, &name)?,
         Mover::OwnLoop => bare("own", scene, broker, cloud, &queue_url, &name)?,
     };
-    let started = Instant::now();
+    let (started, started_at) = (Instant::now(), clock::now());
     let process = program.envs(cloud.endpoint().environment()).spawn()?;
-    let first = first.await.ok().flatten().ok_or_else(|| nothing(&process))?;
-    let before = usage(process.pid()).unwrap_or_default();
+    let appended = first.await.ok().flatten().ok_or_else(|| nothing(&process))?;
+    let first = started + Duration::from_millis(u64::try_from(appended - started_at).unwrap_or_default());
     let emptied = process.ready("an empty queue", RUN, || async {
         match backlog(&sqs, &queue_url).await {
             Ok(0) => Ok(()),
@@ -100,7 +100,7 @@ pub(super) async fn run(scene: &Scene, mover: Mover, broker: &Broker, cloud: &Lo
     Ok(Run {
         messages_per_second: number(scene.messages) / seconds,
         cpu_seconds_per_100_000: used.cpu_seconds * per_100_000,
-        cores: (used.cpu_seconds - before.cpu_seconds) / seconds,
+        cores: used.cpu_seconds / (seconds + (first - started).as_secs_f64()),
         peak_mebibytes: used.peak_mebibytes,
         first_record_milliseconds: (first - started).as_secs_f64() * 1000.0,
         sqs_calls_per_100_000: calls * per_100_000,

@@ -1,29 +1,25 @@
 //! What arrives in the topic.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use penstock_tests::kafka::Broker;
 use penstock_tests::{Error, wait_until};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
 pub(super) const PARTITIONS: i32 = 6;
 
-/// Begins to wait for the first record of an empty topic, so that its arrival is seen at once.
-pub(super) fn first_record(
-    broker: &Broker,
-    topic: &str,
-    limit: Duration,
-) -> Result<JoinHandle<Option<Instant>>, Error> {
+/// The broker stamps what it appends: a consumer takes half a second to begin, and would see the first record only then.
+pub(super) const SETTINGS: [(&str, &str); 1] = [("message.timestamp.type", "LogAppendTime")];
+
+/// Begins to wait for the first record of an empty topic; returns when the broker appended it, in milliseconds since 1970.
+/// Partitions are read side by side, so it is the earliest of the first that are seen.
+pub(super) fn first_record(broker: &Broker, topic: &str, limit: Duration) -> Result<JoinHandle<Option<i64>>, Error> {
     let mut config = broker.client();
     config.set("group.id", "bench").set("enable.auto.commit", "false");
-    // A topic that is seconds old is not known everywhere yet; by default the consumer would look again after half a second.
-    config
-        .set("fetch.error.backoff.ms", "5")
-        .set("fetch.wait.max.ms", "50")
-        .set("topic.metadata.refresh.fast.interval.ms", "5");
     let consumer: BaseConsumer = config.create().map_err(kafka("make a consumer"))?;
     let mut partitions = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
@@ -34,12 +30,21 @@ pub(super) fn first_record(
     consumer.assign(&partitions).map_err(kafka("assign the partitions"))?;
     let end = Instant::now() + limit;
     Ok(spawn_blocking(move || {
+        let (mut firsts, mut partitions) = (Vec::new(), HashSet::new());
         while Instant::now() < end {
-            if let Some(Ok(_)) = consumer.poll(Duration::from_millis(100)) {
-                return Some(Instant::now());
+            let seen = consumer.poll(Duration::from_millis(100));
+            if seen.is_none() && !firsts.is_empty() {
+                break;
+            }
+            let Some(Ok(record)) = seen else { continue };
+            if partitions.insert(record.partition()) {
+                firsts.extend(record.timestamp().to_millis());
+            }
+            if partitions.len() == PARTITIONS as usize {
+                break;
             }
         }
-        None
+        firsts.into_iter().min()
     }))
 }
 
