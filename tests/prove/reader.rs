@@ -56,7 +56,7 @@ impl Reader {
     }
 
     /// Waits until everything is read that is there now, and ends.
-    pub(crate) async fn finish(self, broker: &Broker, shelves: &[Shelf]) -> Result<(), Error> {
+    pub(crate) async fn finish(mut self, broker: &Broker, shelves: &[Shelf]) -> Result<(), Error> {
         let ends = ends(broker, shelves.to_vec()).await?;
         let all = wait_until("the ends of the topics", Duration::from_secs(600), || {
             let reached = self.reached.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -72,8 +72,15 @@ impl Reader {
         });
         let all = all.await;
         self.over.store(true, Ordering::Relaxed);
-        let _ = self.reading.await;
+        let _ = (&mut self.reading).await;
         all
+    }
+}
+
+impl Drop for Reader {
+    /// A run that is broken off ends only once its threads do.
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }
 
