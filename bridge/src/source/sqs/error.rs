@@ -16,7 +16,7 @@ use crate::source::{Error, ErrorKind};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// There is no connection.
-    #[error("could not connect: {0}")]
+    #[error("could not connect to {0}")]
     Connect(String),
     /// The connection broke before the answer was complete.
     #[error("the connection broke: {0}")]

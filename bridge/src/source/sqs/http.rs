@@ -160,7 +160,8 @@ impl Connections {
         let made = timeout(limit, connecting)
             .await
             .unwrap_or_else(|_| Err(format!("no connection within {} s", limit.as_secs())));
-        let (requests, driver) = made.map_err(Failure::Connect)?;
+        let host = self.uri.host().unwrap_or_default();
+        let (requests, driver) = made.map_err(|why| Failure::Connect(format!("{host}: {why}")))?;
         Ok(Box::new(Connection {
             requests,
             driver,
