@@ -109,25 +109,12 @@ mod tests {
     use super::*;
     use crate::cloud::fake::Fake;
     use crate::plan::accept::Verdict;
-    use crate::samples::{home, orders, orders_spec, owner, wanted};
+    use crate::samples::{first_preview, home, orders, owner};
 
     #[tokio::test]
     async fn a_new_connector_is_previewed_with_every_call_and_none_is_made() {
         let cloud = Arc::new(Fake::default());
-        let asked = Asked {
-            name: orders(),
-            wanted: wanted(orders_spec(), 1, "topic/0/1"),
-            last: None,
-        };
-        let mut made = previews(
-            Arc::clone(&cloud),
-            &owner(),
-            &home(),
-            vec![asked],
-            Timestamp::UNIX_EPOCH,
-        )
-        .await;
-        let preview = made.remove(0).1.expect("AWS answers").expect("it is wanted");
+        let preview = first_preview(&cloud).await;
         assert!(matches!(preview.judged.verdict, Verdict::Keep(..)));
         assert_eq!(preview.calls[0].operation, "RegisterTaskDefinition");
         assert_eq!(preview.calls.len(), preview.plan.actions.len());

@@ -83,28 +83,14 @@ mod tests {
 
     use super::*;
     use crate::cloud::fake::Fake;
-    use crate::preview::{Asked, previews};
-    use crate::samples::{home, orders, orders_spec, owner, subject, wanted};
+    use crate::samples::{first_preview, orders, owner, subject};
 
     /// How many passes a removal may need.
     const PASSES: usize = 20;
 
     async fn orphaned() -> (Arc<Fake>, Subject) {
         let cloud = Arc::new(Fake::default());
-        let asked = Asked {
-            name: orders(),
-            wanted: wanted(orders_spec(), 1, "topic/0/1"),
-            last: None,
-        };
-        let mut made = previews(
-            Arc::clone(&cloud),
-            &owner(),
-            &home(),
-            vec![asked],
-            Timestamp::UNIX_EPOCH,
-        )
-        .await;
-        let preview = made.remove(0).1.expect("AWS answers").expect("it is wanted");
+        let preview = first_preview(&cloud).await;
         let subject = subject(orders());
         let mut registered = None;
         for action in &preview.plan.actions {

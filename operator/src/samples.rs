@@ -1,14 +1,18 @@
 //! Documents and worlds that several test modules share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use penstock_crds::{Connector, ConnectorSpec, Envelope, Kind, Metadata, Name, ProfileSpec, resolve};
 use serde_json::json;
 
+use crate::cloud::fake::Fake;
 use crate::plan::accept::{Latest, Wanted, Written};
 use crate::plan::home::Home;
 use crate::plan::owner::{DEFAULT_NAME, Owner};
 use crate::plan::resources::{Observed, Subject};
+use crate::preview::{Asked, Preview, previews};
 
 /// The operator of the tests.
 pub(crate) fn owner() -> Owner {
@@ -32,6 +36,18 @@ pub(crate) fn subject(name: Name) -> Subject {
         uid: "topic/0/1".to_owned(),
         cluster: "data".to_owned(),
     }
+}
+
+/// Returns what a first pass over this cloud would do for the connector of the tests.
+pub(crate) async fn first_preview(cloud: &Arc<Fake>) -> Preview {
+    let asked = Asked {
+        name: orders(),
+        wanted: wanted(orders_spec(), 1, "topic/0/1"),
+        last: None,
+    };
+    let cloud = Arc::clone(cloud);
+    let mut made = previews(cloud, &owner(), &home(), vec![asked], Timestamp::UNIX_EPOCH).await;
+    made.remove(0).1.expect("AWS answers").expect("it is wanted")
 }
 
 /// The connector of the tests.
