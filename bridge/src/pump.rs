@@ -14,6 +14,7 @@ mod leases;
 mod outcome;
 mod receivers;
 mod recent;
+mod redrive;
 mod settling;
 mod slots;
 
@@ -44,6 +45,7 @@ use calls::Event;
 use groups::Groups;
 use receivers::Receivers;
 use recent::Recent;
+use redrive::Redrive;
 use slots::{SlotId, Slots, State};
 
 /// How a pump is to work, checked and complete.
@@ -110,6 +112,7 @@ pub struct Pump<S, K> {
     slots: Slots,
     groups: Groups,
     recent: Recent,
+    redrive: Redrive,
     receivers: Receivers,
     calls: JoinSet<Event>,
     /// Receive calls ask here for room for a large reply; each of them once.
@@ -148,10 +151,11 @@ struct Drain {
 impl<S: Source, K: Sink> Pump<S, K> {
     /// Makes a pump; `deliveries` is where `sink` reports.
     pub fn new(settings: Settings, source: S, sink: Arc<K>, deliveries: Deliveries, voice: Voice) -> Self {
-        let receivers = Receivers::new(settings.receivers, settings.per_call, settings.largest_message);
+        let receivers = Receivers::new(settings.receivers, settings.largest_message);
         let (asks, asked) = mpsc::channel(settings.receivers.max(1) as usize);
         Self {
             recent: Recent::new(settings.remember),
+            redrive: Redrive::new(settings.wait),
             settings,
             source: Arc::new(source),
             sink,
@@ -245,8 +249,15 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let free_messages = self.settings.max_messages.saturating_sub(self.slots.len());
         let free_bytes = self.settings.max_bytes.saturating_sub(self.slots.bytes());
         self.receivers.let_in(free_bytes, self.slots.len());
+        let most = if self.redrive.asks_for_one(now) {
+            1
+        } else {
+            self.settings.per_call
+        };
         while self.drain.is_none()
-            && let Some(opened) = self.receivers.open(now, free_messages, free_bytes, self.slots.len())
+            && let Some(opened) = self
+                .receivers
+                .open(most, now, free_messages, free_bytes, self.slots.len())
         {
             self.call_receive(opened);
         }

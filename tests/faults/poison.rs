@@ -154,7 +154,6 @@ async fn without_dead_letters_poison_is_left_to_the_redrive_policy_of_its_queue(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "SQS hands a group out again as a whole, so what shares a call with the poison shares its receive count too"]
 async fn without_dead_letters_poison_of_a_group_is_left_to_the_redrive_policy_of_its_queue() {
     without_dead_letters(true).await;
 }
@@ -165,7 +164,6 @@ async fn poison_that_the_dead_letters_refuse_too_is_left_to_the_redrive_policy_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "SQS hands a group out again as a whole, so what shares a call with the poison shares its receive count too"]
 async fn poison_of_a_group_that_the_dead_letters_refuse_too_is_left_to_the_redrive_policy_of_its_queue() {
     with_dead_letters_that_refuse(true).await;
 }

@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::health::Part;
 use crate::pump::receivers::Opened;
+use crate::pump::settling::whole_seconds;
 use crate::pump::slots::{SlotId, State};
 use crate::pump::{Pump, backoff};
 use crate::sink::Sink;
@@ -63,7 +64,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let limit = self.settings.wait + RECEIVE_MARGIN;
         let call = opened.call;
         let request = Receive {
-            max: self.settings.per_call,
+            max: opened.max,
             attempt: opened.attempt,
             room: Room::asking(opened.bytes, call, self.asks.clone()),
         };
@@ -168,9 +169,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.counts.receives += 1;
         self.receiving.worked(now);
         self.voice.health.progressed(Part::Receive, now);
+        let is_empty = messages.is_empty();
         for message in messages {
+            if let Some(group) = message.group.as_deref().filter(|_| self.settings.ordered) {
+                self.redrive.received(group, message.sequence, now);
+            }
             self.admit(message, arrived, now);
         }
+        self.redrive.answered(is_empty, now);
     }
 
     /// Takes a message into the table, or renews the receipt of one that is there.
@@ -245,7 +251,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
             }
             match purpose {
                 Purpose::Delete => self.deleted(id, &receipt, &answer, now),
-                Purpose::Release => self.released(id, &receipt, &answer, now),
+                Purpose::Release => self.released(id, &receipt, &answer, asked, now),
                 Purpose::Extend(lengths) => self.extended(id, &receipt, &answer, asked + lengths[place], now),
             }
         }
@@ -280,10 +286,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
         }
     }
 
-    fn released(&mut self, id: SlotId, receipt: &Receipt, answer: &Settled, now: Instant) {
+    fn released(&mut self, id: SlotId, receipt: &Receipt, answer: &Settled, asked: Instant, now: Instant) {
+        let group = self.group_of(id);
         let Some(slot) = self.slots.get_mut(id) else { return };
         let State::Releasing(delay) = slot.state else { return };
         let superseded = slot.message.receipt != *receipt;
+        if let Some(group) = group.filter(|_| *answer == Settled::Done) {
+            self.redrive.hidden(&group, asked + whole_seconds(delay));
+        }
         match answer {
             Settled::Done | Settled::Stale if !superseded => self.close(id, now),
             Settled::Failed(_) if !superseded && slot.lease.lost => self.close(id, now),

@@ -37,6 +37,17 @@ impl Groups {
         }
     }
 
+    /// Whether nothing of the group is held.
+    pub(crate) fn is_empty(&self, group: &str) -> bool {
+        !self.queues.contains_key(group)
+    }
+
+    /// Returns the sequence number of the last message of the group that is held.
+    pub(crate) fn last_sequence(&self, group: &str, slots: &Slots) -> Option<u128> {
+        let queue = self.queues.get(group)?;
+        queue.iter().filter_map(|id| slots.get(*id)?.message.sequence).max()
+    }
+
     /// Returns the one slot of the group that may be sent now, if it waits.
     pub(crate) fn sendable(&self, group: &str, slots: &Slots) -> Option<SlotId> {
         let first = self
@@ -137,6 +148,7 @@ mod tests {
         slots.set_state(first, State::Releasing(Duration::ZERO));
         assert!(groups.is_leaving_before("g", second, &slots));
         assert_eq!(groups.unsent_after("g", first, &slots), vec![second]);
+        assert_eq!(groups.last_sequence("g", &slots), Some(2));
     }
 
     #[tokio::test]
@@ -144,6 +156,6 @@ mod tests {
         let (_slots, mut groups, first, second) = two_of_a_group();
         groups.remove("g", first);
         groups.remove("g", second);
-        assert!(groups.queues.is_empty());
+        assert!(groups.queues.is_empty() && groups.is_empty("g"));
     }
 }

@@ -160,10 +160,16 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.leave_to_redrive(id, now);
     }
 
-    /// Hides the message for longer each time it comes, until the queue's redrive policy takes it out.
+    /// Hides the message for longer each time it comes, until the queue's redrive policy takes it out. In an ordered group
+    /// it is to come back alone.
     fn leave_to_redrive(&mut self, id: SlotId, now: Instant) {
         let tries = self.slots.get(id).map_or(1, |slot| slot.message.receive_count);
-        let delay = backoff::delay(self.settings.backoff, LONGEST_REDRIVE_WAIT, tries);
+        let mut delay = backoff::delay(self.settings.backoff, LONGEST_REDRIVE_WAIT, tries);
+        if let Some(group) = self.group_of(id) {
+            delay = delay.max(self.redrive.shortest_hide());
+            let last = self.groups.last_sequence(&group, &self.slots);
+            self.redrive.left(&group, last, now);
+        }
         self.give_back(id, delay, now);
     }
 
@@ -229,6 +235,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
         }
         if let Some(group) = group {
             self.groups.remove(&group, id);
+            if self.groups.is_empty(&group) {
+                self.redrive.let_go(&group, now);
+            }
             self.send_next_of(&group);
         }
     }

@@ -23,17 +23,27 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Opened {
     /// Which one.
     pub(crate) call: u64,
+    /// The most messages that it asks for.
+    pub(crate) max: u32,
     /// The bytes that are reserved for its reply.
     pub(crate) bytes: usize,
     /// The name of the attempt.
     pub(crate) attempt: String,
 }
 
+/// The name of an attempt, and what it asks for as often as it is made.
+#[derive(Debug)]
+struct Attempt {
+    name: String,
+    made: Instant,
+    max: u32,
+}
+
 /// What an open call holds until it returns.
 #[derive(Debug)]
 struct Reservation {
     bytes: usize,
-    attempt: (String, Instant),
+    attempt: Attempt,
     /// When its reply arrived, if it had to ask for room.
     arrived: Option<Instant>,
     /// Whether room was given that it asked for.
@@ -44,28 +54,28 @@ struct Reservation {
 #[derive(Debug)]
 pub(crate) struct Receivers {
     limit: u32,
-    per_call: usize,
     wanted: u32,
     open: HashMap<u64, Reservation>,
     calls: u64,
+    reserved_messages: usize,
     reserved_bytes: usize,
     estimate: usize,
     /// Replies that wait for room, in the order of asking.
     asks: VecDeque<Ask>,
     waits: Series,
     not_before: Option<Instant>,
-    unanswered: Vec<(String, Instant)>,
+    unanswered: Vec<Attempt>,
 }
 
 impl Receivers {
-    /// Makes room for `limit` calls at once of `per_call` messages, none larger than `largest` bytes.
-    pub(crate) fn new(limit: u32, per_call: u32, largest: usize) -> Self {
+    /// Makes room for `limit` calls at once, for messages of which none is larger than `largest` bytes.
+    pub(crate) fn new(limit: u32, largest: usize) -> Self {
         Self {
             limit: limit.max(1),
-            per_call: per_call.max(1) as usize,
             wanted: 1,
             open: HashMap::new(),
             calls: 0,
+            reserved_messages: 0,
             reserved_bytes: 0,
             estimate: largest,
             asks: VecDeque::new(),
@@ -75,9 +85,10 @@ impl Receivers {
         }
     }
 
-    /// Opens a call if one is wanted now and there is room for what it may bring.
+    /// Opens a call for at most `most` messages if one is wanted now and there is room for what it may bring.
     pub(crate) fn open(
         &mut self,
+        most: u32,
         now: Instant,
         free_messages: usize,
         free_bytes: usize,
@@ -88,21 +99,34 @@ impl Receivers {
         if open >= self.wanted as usize || held_back {
             return None;
         }
+        let most = most.max(1);
+        let again = self.repeatable(most, now);
+        let max = again.map_or(most, |place| self.unanswered[place].max);
+        let messages = max as usize;
         // What travels is larger than what arrives: names, quotes and escapes.
-        let bytes = self.per_call * (self.estimate + self.estimate / 4);
+        let bytes = messages * (self.estimate + self.estimate / 4);
         // A message may be larger than the whole limit; with nothing else held it passes all the same.
         let alone = held == 0 && open == 0;
-        let room = free_messages >= (open + 1) * self.per_call && free_bytes >= self.reserved_bytes + bytes;
+        let room = free_messages >= self.reserved_messages + messages && free_bytes >= self.reserved_bytes + bytes;
         if !room && !alone {
             return None;
         }
         self.calls += 1;
+        self.reserved_messages += messages;
         self.reserved_bytes += bytes;
-        let attempt = self.attempt(now);
+        let attempt = match again {
+            Some(place) => self.unanswered.remove(place),
+            None => Attempt {
+                name: format!("{:032x}", rand::random::<u128>()),
+                made: now,
+                max,
+            },
+        };
         let opened = Opened {
             call: self.calls,
+            max,
             bytes,
-            attempt: attempt.0.clone(),
+            attempt: attempt.name.clone(),
         };
         let reservation = Reservation {
             bytes,
@@ -119,7 +143,7 @@ impl Receivers {
         if let Some(reservation) = self.open.get_mut(&ask.call) {
             reservation.arrived.get_or_insert(now);
             // Calls that are opened from now on reserve as much.
-            self.estimate = self.estimate.max(ask.bytes / self.per_call);
+            self.estimate = self.estimate.max(ask.bytes / reservation.attempt.max as usize);
             self.asks.push_back(ask);
         }
     }
@@ -153,13 +177,13 @@ impl Receivers {
 
     /// Takes note of a call that returned messages of these sizes, and returns when its reply arrived if it had to wait.
     pub(crate) fn returned(&mut self, call: u64, sizes: impl IntoIterator<Item = usize>) -> Option<Instant> {
-        let arrived = self.close(call)?.arrived;
+        let Reservation { attempt, arrived, .. } = self.close(call)?;
         let (mut count, mut largest) = (0, 0);
         for size in sizes {
             count += 1;
             largest = largest.max(size);
         }
-        if count >= self.per_call {
+        if count >= attempt.max {
             self.wanted = (self.wanted * 2).min(self.limit);
         } else if count == 0 {
             self.wanted = (self.wanted / 2).max(1);
@@ -187,7 +211,10 @@ impl Receivers {
             self.not_before = Some(now + self.waits.next().max(least));
         }
         self.unanswered.push(reservation.attempt);
-        self.unanswered.truncate(self.limit as usize);
+        // Those that ask for too many may wait long for their turn, and shall not keep others from theirs.
+        if self.unanswered.len() > self.limit as usize {
+            self.unanswered.remove(0);
+        }
     }
 
     /// Returns how many calls are open.
@@ -203,16 +230,16 @@ impl Receivers {
     fn close(&mut self, call: u64) -> Option<Reservation> {
         let reservation = self.open.remove(&call)?;
         self.asks.retain(|ask| ask.call != call);
+        self.reserved_messages -= reservation.attempt.max as usize;
         self.reserved_bytes -= reservation.bytes;
         Some(reservation)
     }
 
-    fn attempt(&mut self, now: Instant) -> (String, Instant) {
+    /// Returns the place of the attempt that is to be repeated: as it was, so not while it would ask for too many.
+    fn repeatable(&mut self, most: u32, now: Instant) -> Option<usize> {
         self.unanswered
-            .retain(|(_, made)| now.duration_since(*made) < ATTEMPT_LIFE);
-        self.unanswered
-            .pop()
-            .unwrap_or_else(|| (format!("{:032x}", rand::random::<u128>()), now))
+            .retain(|attempt| now.duration_since(attempt.made) < ATTEMPT_LIFE);
+        self.unanswered.iter().rposition(|attempt| attempt.max <= most)
     }
 }
 
@@ -225,13 +252,13 @@ mod tests {
     const ROOMY: (usize, usize) = (1000, 64 << 20);
 
     fn open(receivers: &mut Receivers, now: Instant) -> Vec<u64> {
-        let opened = std::iter::from_fn(|| receivers.open(now, ROOMY.0, ROOMY.1, 0));
+        let opened = std::iter::from_fn(|| receivers.open(10, now, ROOMY.0, ROOMY.1, 0));
         opened.map(|opened| opened.call).collect()
     }
 
     #[tokio::test]
     async fn calls_grow_while_they_come_back_full_and_shrink_to_one_when_idle() {
-        let mut receivers = Receivers::new(4, 10, 1000);
+        let mut receivers = Receivers::new(4, 1000);
         let now = Instant::now();
         let mut calls = open(&mut receivers, now);
         assert_eq!(calls.len(), 1);
@@ -248,64 +275,100 @@ mod tests {
 
     #[tokio::test]
     async fn no_call_is_opened_without_room_for_what_it_may_bring() {
-        let mut receivers = Receivers::new(4, 10, 1000);
+        let mut receivers = Receivers::new(4, 1000);
         let now = Instant::now();
-        let first = receivers.open(now, 20, 25_000, 0).expect("room");
+        let first = receivers.open(10, now, 20, 25_000, 0).expect("room");
         receivers.returned(first.call, vec![1000; 10]);
-        assert!(receivers.open(now, 9, 25_000, 991).is_none(), "too few slots");
-        assert!(receivers.open(now, 990, 12_499, 10).is_none(), "too few bytes");
-        assert!(receivers.open(now, 10, 12_500, 10).is_some());
+        assert!(receivers.open(10, now, 9, 25_000, 991).is_none(), "too few slots");
+        assert!(receivers.open(10, now, 990, 12_499, 10).is_none(), "too few bytes");
+        assert!(receivers.open(10, now, 10, 12_500, 10).is_some());
         assert!(
-            receivers.open(now, 10, 12_500, 10).is_none(),
+            receivers.open(10, now, 10, 12_500, 10).is_none(),
             "the open call holds them"
         );
     }
 
     #[tokio::test]
     async fn a_message_larger_than_the_limit_passes_alone() {
-        let mut receivers = Receivers::new(4, 10, 1 << 20);
-        assert!(receivers.open(Instant::now(), 1000, 1024, 0).is_some());
+        let mut receivers = Receivers::new(4, 1 << 20);
+        assert!(receivers.open(10, Instant::now(), 1000, 1024, 0).is_some());
     }
 
     #[tokio::test]
     async fn the_estimate_follows_growth_at_once_and_shrinks_slowly() {
-        let mut receivers = Receivers::new(1, 10, 1000);
+        let mut receivers = Receivers::new(1, 1000);
         let now = Instant::now();
-        let call = receivers.open(now, 100, 1 << 20, 0).expect("room").call;
+        let call = receivers.open(10, now, 100, 1 << 20, 0).expect("room").call;
         receivers.returned(call, [10]);
-        assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 11_250);
-        let mut receivers = Receivers::new(1, 10, 1000);
-        let call = receivers.open(now, 100, 1 << 20, 0).expect("room").call;
+        assert_eq!(receivers.open(10, now, 100, 1 << 20, 0).expect("room").bytes, 11_250);
+        let mut receivers = Receivers::new(1, 1000);
+        let call = receivers.open(10, now, 100, 1 << 20, 0).expect("room").call;
         receivers.returned(call, [5000]);
-        assert_eq!(receivers.open(now, 100, 1 << 20, 0).expect("room").bytes, 62_500);
+        assert_eq!(receivers.open(10, now, 100, 1 << 20, 0).expect("room").bytes, 62_500);
     }
 
     #[tokio::test]
     async fn a_failed_call_is_repeated_under_its_name_after_a_wait() {
-        let mut receivers = Receivers::new(4, 10, 1000);
+        let mut receivers = Receivers::new(4, 1000);
         let now = Instant::now();
-        let first = receivers.open(now, ROOMY.0, ROOMY.1, 0).expect("room");
+        let first = receivers.open(10, now, ROOMY.0, ROOMY.1, 0).expect("room");
         receivers.failed(first.call, ErrorKind::OverLimit, now);
         let early = now + Duration::from_secs(4);
-        assert!(receivers.open(early, ROOMY.0, ROOMY.1, 0).is_none());
+        assert!(receivers.open(10, early, ROOMY.0, ROOMY.1, 0).is_none());
         let later = now + Duration::from_secs(60);
-        let again = receivers.open(later, ROOMY.0, ROOMY.1, 0).expect("room");
+        let again = receivers.open(10, later, ROOMY.0, ROOMY.1, 0).expect("room");
         assert_eq!(again.attempt, first.attempt);
         receivers.failed(again.call, ErrorKind::Unavailable, now + Duration::from_secs(61));
         let fresh = receivers
-            .open(now + Duration::from_secs(400), ROOMY.0, ROOMY.1, 0)
+            .open(10, now + Duration::from_secs(400), ROOMY.0, ROOMY.1, 0)
             .expect("room");
         assert_ne!(fresh.attempt, first.attempt, "SQS has forgotten the old name by then");
     }
 
+    #[tokio::test]
+    async fn a_call_for_one_message_reserves_for_one_and_is_full_with_one() {
+        let mut receivers = Receivers::new(4, 1000);
+        let now = Instant::now();
+        let first = receivers.open(1, now, 1, 1_250, 0).expect("room");
+        assert_eq!((first.max, first.bytes), (1, 1_250));
+        receivers.returned(first.call, [1000]);
+        let second = receivers.open(10, now, 11, 13_750, 1).expect("room");
+        assert_eq!(second.max, 10);
+        assert!(receivers.open(1, now, 10, 13_750, 1).is_none(), "too few slots");
+        assert!(receivers.open(1, now, 11, 13_749, 1).is_none(), "too few bytes");
+        let third = receivers.open(1, now, 11, 13_750, 1);
+        assert!(third.is_some(), "the one that came made room for a second call");
+        assert_eq!((receivers.reserved_messages, receivers.reserved_bytes), (11, 13_750));
+        receivers.returned(second.call, []);
+        receivers.failed(third.expect("open").call, ErrorKind::Timeout, now);
+        assert_eq!((receivers.reserved_messages, receivers.reserved_bytes), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_repeated_as_it_was_and_not_while_calls_ask_for_less() {
+        let mut receivers = Receivers::new(4, 1000);
+        let now = Instant::now();
+        let (later, last) = (now + Duration::from_secs(60), now + Duration::from_secs(120));
+        let many = receivers.open(10, now, ROOMY.0, ROOMY.1, 0).expect("room");
+        receivers.failed(many.call, ErrorKind::Timeout, now);
+        let one = receivers.open(1, later, ROOMY.0, ROOMY.1, 0).expect("room");
+        assert_ne!(one.attempt, many.attempt);
+        receivers.failed(one.call, ErrorKind::Timeout, later);
+        let again = receivers.open(10, last, ROOMY.0, ROOMY.1, 0).expect("room");
+        assert_eq!((&again.attempt, again.max), (&one.attempt, 1));
+        receivers.returned(again.call, [1000]);
+        let again = receivers.open(10, last, ROOMY.0, ROOMY.1, 0).expect("room");
+        assert_eq!((&again.attempt, again.max), (&many.attempt, 10));
+    }
+
     /// Three calls that reserved for small messages, of which the first two have large replies.
     fn switched_to_large(now: Instant) -> (Receivers, Vec<u64>, Vec<oneshot::Receiver<()>>) {
-        let mut receivers = Receivers::new(4, 10, 100);
-        let first = receivers.open(now, 1000, 100_000, 0).expect("room").call;
+        let mut receivers = Receivers::new(4, 100);
+        let first = receivers.open(10, now, 1000, 100_000, 0).expect("room").call;
         receivers.returned(first, [100; 10]);
-        let second = receivers.open(now, 1000, 100_000, 0).expect("room").call;
+        let second = receivers.open(10, now, 1000, 100_000, 0).expect("room").call;
         receivers.returned(second, [100; 10]);
-        let calls: Vec<_> = std::iter::from_fn(|| receivers.open(now, 1000, 100_000, 0)).collect();
+        let calls: Vec<_> = std::iter::from_fn(|| receivers.open(10, now, 1000, 100_000, 0)).collect();
         let calls: Vec<_> = calls.iter().map(|opened| opened.call).collect();
         let asked = calls[..2].iter().map(|call| {
             let (granted, answer) = oneshot::channel();
@@ -329,7 +392,7 @@ mod tests {
         assert!(asked[0].try_recv().is_ok(), "there is room for one");
         assert!(asked[1].try_recv().is_err(), "and not for two");
         assert!(
-            receivers.open(now, 1000, 100_000, 20).is_none(),
+            receivers.open(10, now, 1000, 100_000, 20).is_none(),
             "those that wait come first"
         );
         assert!(receivers.reserved_bytes <= 100_000);

@@ -124,7 +124,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
 }
 
 /// A source counts in whole seconds; less than one would be none at all.
-fn whole_seconds(delay: Duration) -> Duration {
+pub(super) fn whole_seconds(delay: Duration) -> Duration {
     if delay.is_zero() {
         delay
     } else {

@@ -13,6 +13,15 @@ fn ordered() -> Settings {
     }
 }
 
+/// Settings under which poison is left to the queue at its first refusal.
+fn without_dead_letters() -> Settings {
+    Settings {
+        dead_letters: false,
+        max_retries: 0,
+        ..ordered()
+    }
+}
+
 /// Returns the numbers of a group's stored messages, in the order of storing, first copies only.
 fn numbers(rig: &Rig, group: &[u32]) -> Vec<u32> {
     let mut seen = Vec::new();
@@ -64,17 +73,79 @@ async fn a_parked_message_lets_its_group_go_on() {
 #[tokio::test(start_paused = true)]
 async fn without_dead_letters_nothing_overtakes_the_message_that_was_given_back() {
     let messages = [grouped(1, "a"), grouped(2, "a"), grouped(3, "a")];
-    let without = Settings {
-        dead_letters: false,
-        max_retries: 0,
-        ..ordered()
-    };
-    let rig = Rig::start(without, messages, |_, sink| {
+    let rig = Rig::start(without_dead_letters(), messages, |_, sink| {
         sink.fail("message-2", [too_large(), too_large(), too_large(), too_large()]);
     });
     rig.until("empty", |rig| rig.queue.left().is_empty()).await;
     assert_eq!(rig.sink.stored(), ["message-1", "message-2", "message-3"]);
-    assert!(rig.counts().released >= 4, "two and three came back twice");
+    assert_eq!(rig.counts().released, 3, "three did not come with two again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_redrive_policy_takes_the_poison_of_a_group_out_and_leaves_its_neighbours() {
+    const POISON: [&str; 4] = ["message-2", "message-5", "message-6", "message-9"];
+    let messages: Vec<_> = (1..=9).map(|n| grouped(n, "a")).collect();
+    let rig = Rig::start(without_dead_letters(), messages, |queue, sink| {
+        queue.redrive_after(2);
+        POISON.iter().for_each(|id| sink.poison(id));
+    });
+    // They keep the long poll busy and take turns with the group.
+    for n in 100..400 {
+        rig.queue.push(grouped(n, "b"));
+        rig.pass(Duration::from_secs(1)).await;
+    }
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.queue.redriven(), POISON);
+    assert_eq!(numbers(&rig, &(1..=9).collect::<Vec<_>>()), [1, 3, 4, 7, 8]);
+    assert_eq!(rig.sink.stored().len(), 305);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_poison_of_several_groups_takes_no_neighbour_along() {
+    let messages = (0..200u32).map(|n| grouped(n, &format!("group-{}", n % 20)));
+    let is_poison = |n: &u32| n % 40 == 20 || n % 50 == 3;
+    let rig = Rig::start(without_dead_letters(), messages, |queue, sink| {
+        queue.redrive_after(2);
+        for n in (0..200).filter(is_poison) {
+            sink.poison(&format!("message-{n}"));
+        }
+    });
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    let mut redriven = rig.queue.redriven();
+    redriven.sort_by_key(|id| (id.len(), id.clone()));
+    let poison: Vec<_> = (0..200).filter(is_poison).map(|n| format!("message-{n}")).collect();
+    assert_eq!(redriven, poison);
+    assert_eq!(rig.sink.stored().len(), 200 - poison.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_ask_for_many_again_once_the_poison_is_gone() {
+    let messages = [grouped(1, "a"), grouped(2, "a"), grouped(3, "a")];
+    let rig = Rig::start(without_dead_letters(), messages, |queue, sink| {
+        queue.redrive_after(3);
+        sink.poison("message-2");
+    });
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    assert_eq!(rig.queue.asked().first(), Some(&10));
+    assert!(rig.queue.asked().contains(&1));
+    rig.pass(Duration::from_secs(60)).await;
+    assert_eq!(rig.queue.asked().last(), Some(&10));
+    assert_eq!(rig.sink.stored(), ["message-1", "message-3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_without_groups_changes_nothing_about_what_calls_ask_for() {
+    let without = Settings {
+        ordered: false,
+        ..without_dead_letters()
+    };
+    let rig = Rig::start(without, (0..30).map(|n| grouped(n, "a")), |queue, sink| {
+        queue.redrive_after(4);
+        sink.poison("message-2");
+    });
+    rig.until("moved away", |rig| rig.queue.redriven() == ["message-2"])
+        .await;
+    assert!(rig.queue.asked().iter().all(|most| *most == 10));
 }
 
 #[tokio::test(start_paused = true)]

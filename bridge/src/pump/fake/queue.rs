@@ -25,6 +25,11 @@ struct QueueState {
     /// Every settle call, in order.
     log: Vec<String>,
     attempts: Vec<String>,
+    /// How many messages each receive call asked for, in order.
+    asked: Vec<u32>,
+    /// How often a message is handed out before it is moved away.
+    redrive_after: Option<u32>,
+    redriven: Vec<String>,
     receive_failures: u32,
     delete_failures: u32,
     refused_deletes: BTreeMap<String, u32>,
@@ -41,6 +46,18 @@ struct Held {
     message: Message,
     hidden_until: Option<Instant>,
     deliveries: u32,
+}
+
+impl Held {
+    fn hand_out(&mut self, hidden_until: Instant) -> Message {
+        self.deliveries += 1;
+        self.hidden_until = Some(hidden_until);
+        Message {
+            receipt: Receipt(format!("{}/{}", self.message.id, self.deliveries)),
+            receive_count: self.deliveries,
+            ..self.message.clone()
+        }
+    }
 }
 
 impl FakeQueue {
@@ -112,6 +129,11 @@ impl FakeQueue {
         self.state().sizes_are_known = true;
     }
 
+    /// Moves a message away instead of handing it out more often than that.
+    pub(crate) fn redrive_after(&self, count: u32) {
+        self.state().redrive_after = Some(count);
+    }
+
     /// Makes every settle call fail, or work again.
     pub(crate) fn settle_is_down(&self, down: bool) {
         self.state().settle_is_down = down;
@@ -164,6 +186,16 @@ impl FakeQueue {
         self.state().attempts.clone()
     }
 
+    /// Returns how many messages each receive call asked for, in order.
+    pub(crate) fn asked(&self) -> Vec<u32> {
+        self.state().asked.clone()
+    }
+
+    /// Returns the ids of what was moved away, in order.
+    pub(crate) fn redriven(&self) -> Vec<String> {
+        self.state().redriven.clone()
+    }
+
     /// Returns how often it was begun anew.
     pub(crate) fn renewals(&self) -> u32 {
         self.state().renewals
@@ -174,6 +206,7 @@ impl FakeQueue {
         self.state().open_receives
     }
 
+    /// Hands out what is visible, in order: of a group nothing while one of its messages is hidden, else as many as fit.
     fn pick(&self, max: u32) -> Vec<Message> {
         let now = Instant::now();
         let mut state = self.state();
@@ -183,23 +216,26 @@ impl FakeQueue {
             .filter(|held| held.hidden_until.is_some_and(|until| until > now))
             .filter_map(|held| held.message.group.clone())
             .collect();
-        let visible = state
-            .messages
-            .iter_mut()
-            .filter(|held| held.hidden_until.is_none_or(|until| until <= now));
-        let free = visible.filter(|held| held.message.group.as_ref().is_none_or(|group| !blocked.contains(group)));
-        free.take(max as usize)
-            .map(|held| {
-                held.deliveries += 1;
-                held.hidden_until = Some(now + self.visibility);
-                let receipt = Receipt(format!("{}/{}", held.message.id, held.deliveries));
-                Message {
-                    receipt,
-                    receive_count: held.deliveries,
-                    ..held.message.clone()
-                }
-            })
-            .collect()
+        let is_free = |held: &Held| {
+            held.hidden_until.is_none_or(|until| until <= now)
+                && held.message.group.as_ref().is_none_or(|group| !blocked.contains(group))
+        };
+        let (mut picked, mut place) = (Vec::new(), 0);
+        while picked.len() < max as usize && place < state.messages.len() {
+            let redrive_after = state.redrive_after;
+            let held = &mut state.messages[place];
+            if !is_free(held) {
+                place += 1;
+            } else if redrive_after.is_some_and(|most| held.deliveries >= most) {
+                let id = held.message.id.clone();
+                state.messages.remove(place);
+                state.redriven.push(id);
+            } else {
+                picked.push(held.hand_out(now + self.visibility));
+                place += 1;
+            }
+        }
+        picked
     }
 
     fn next_visible(&self) -> Option<Instant> {
@@ -220,6 +256,7 @@ impl Source for FakeQueue {
         self.state().open_receives += 1;
         let _open = Open(self);
         self.state().attempts.push(call.attempt);
+        self.state().asked.push(call.max);
         let failing = {
             let mut state = self.state();
             let failing = state.receive_failures > 0;
