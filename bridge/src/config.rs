@@ -166,6 +166,7 @@ impl Config {
             max_retries: bridge.errors.max_retries,
             backoff: bridge.errors.backoff.to_std(),
             dead_letters: parks(&source, &bridge.errors),
+            redrives: true,
             drain: bridge.drain_timeout.to_std(),
         };
         Ok(Self {

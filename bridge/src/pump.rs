@@ -75,6 +75,8 @@ pub struct Settings {
     pub backoff: Duration,
     /// Whether there is a dead-letter topic.
     pub dead_letters: bool,
+    /// Whether the source takes out what it has handed out too often.
+    pub redrives: bool,
     /// How long a stop may take.
     pub drain: Duration,
 }

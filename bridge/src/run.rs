@@ -81,6 +81,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let kafka = Arc::new(kafka.for_topic_of(facts.topic_limit));
     let settings = pump::Settings {
         largest_message: facts.queue.max_message_bytes,
+        redrives: facts.queue.has_redrive,
         ..config.pump
     };
     tracing::info!(queue = config.source.queue_url, "Moving messages");

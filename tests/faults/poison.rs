@@ -5,7 +5,7 @@ use penstock_tests::bridge::checker::{judge, message_id};
 use penstock_tests::bridge::queue::letters_in_groups;
 use penstock_tests::bridge::{Bridge, LATER, Letter, Queue, Rig, Sent};
 use penstock_tests::kafka::Broker;
-use penstock_tests::wait_until;
+use penstock_tests::{unique, wait_until};
 use serde_json::json;
 
 const MESSAGES: usize = 200;
@@ -38,6 +38,25 @@ fn ids(sent: &[Sent]) -> Vec<String> {
     ids
 }
 
+/// Returns once the broker holds to the lower limit. It answers before it does; but it does what it is told in order, so another topic, whose
+/// limit is lowered afterwards, tells.
+async fn lower_limit(rig: &Rig<'_>) {
+    let probe = unique("probe");
+    rig.broker.topic(&probe, 1, &[]).await.expect("a topic");
+    for topic in [&rig.topic, &probe] {
+        let lowered = rig.broker.change_topic(topic, LIMIT.0, LIMIT.1);
+        lowered.await.expect("the limit is lowered");
+    }
+    let large = vec![b'x'; 60_000];
+    let refused = wait_until("a limit that is held to", LATER, || async {
+        match rig.broker.produce(&probe, "probe", Some(&large)).await {
+            Ok(_) => Err("the record is taken"),
+            Err(_) => Ok(()),
+        }
+    });
+    refused.await.expect("what is too large is refused");
+}
+
 async fn dead_ids(rig: &Rig<'_>) -> Vec<String> {
     let mut ids: Vec<_> = rig.dead().await.iter().map(message_id).collect();
     ids.sort();
@@ -65,10 +84,7 @@ async fn a_limit_that_is_lowered_while_the_bridge_runs_makes_poison_of_what_is_l
         let bridge = rig.healthy_bridge().await;
         let before = rig.queue.send(&letters(&rig.queue)).await;
         rig.queue.emptied(LATER).await;
-        rig.broker
-            .change_topic(&rig.topic, LIMIT.0, LIMIT.1)
-            .await
-            .expect("the limit is lowered");
+        lower_limit(&rig).await;
         let after = rig.queue.send_after(&before, &letters(&rig.queue)).await;
         let (poison, _) = parted(after.clone());
         let sent: Vec<Sent> = before.into_iter().chain(after).collect();

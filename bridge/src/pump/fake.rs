@@ -66,6 +66,7 @@ pub(crate) fn settings() -> Settings {
         max_retries: 2,
         backoff: Duration::from_secs(1),
         dead_letters: true,
+        redrives: true,
         drain: Duration::from_secs(25),
     }
 }

@@ -161,11 +161,11 @@ impl<S: Source, K: Sink> Pump<S, K> {
     }
 
     /// Hides the message for longer each time it comes, until the queue's redrive policy takes it out. In an ordered group
-    /// it is to come back alone.
+    /// it is to come back alone, where there is such a policy.
     fn leave_to_redrive(&mut self, id: SlotId, now: Instant) {
         let tries = self.slots.get(id).map_or(1, |slot| slot.message.receive_count);
         let mut delay = backoff::delay(self.settings.backoff, LONGEST_REDRIVE_WAIT, tries);
-        if let Some(group) = self.group_of(id) {
+        if let Some(group) = self.group_of(id).filter(|_| self.settings.redrives) {
             delay = delay.max(self.redrive.shortest_hide());
             let last = self.groups.last_sequence(&group, &self.slots);
             self.redrive.left(&group, last, now);

@@ -149,6 +149,19 @@ async fn poison_without_groups_changes_nothing_about_what_calls_ask_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_nothing_takes_poison_out_calls_go_on_asking_for_many() {
+    let without = Settings {
+        redrives: false,
+        ..without_dead_letters()
+    };
+    let messages = [grouped(1, "a"), grouped(2, "a"), grouped(3, "b")];
+    let rig = Rig::start(without, messages, |_, sink| sink.poison("message-1"));
+    rig.until("again and again", |rig| rig.queue.deliveries("message-1") > 5)
+        .await;
+    assert!(rig.queue.asked().iter().all(|most| *most == 10));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_whose_first_message_lost_its_lease_starts_again_from_it() {
     let messages = [grouped(1, "a"), grouped(2, "a")];
     let gone = || Failure::Unavailable("gone".to_owned());
