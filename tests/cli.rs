@@ -430,7 +430,7 @@ async fn a_plan_that_cannot_see_aws_is_an_error_and_no_promise() -> Result<(), E
     assert_eq!((plan.code, plan.out.as_str()), (Some(1), ""), "{plan:?}");
     assert!(
         plan.talk
-            .contains("error: connector/orders: could not observe the connector"),
+            .contains("error: could not reach AWS; check the credentials and the region"),
         "{}",
         plan.talk
     );
