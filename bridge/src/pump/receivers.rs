@@ -14,6 +14,10 @@ use crate::source::{Ask, ErrorKind};
 /// SQS hands the messages of a lost reply out again for that long.
 const ATTEMPT_LIFE: Duration = Duration::from_secs(290);
 
+/// How often a call that failed is repeated under its name. Once what it held was handed to others, a service may refuse
+/// the name for as long as it knows it.
+const REPEATS: u32 = 3;
+
 /// The wait before the first call after a failure, and the longest, both before jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -37,6 +41,8 @@ struct Attempt {
     name: String,
     made: Instant,
     max: u32,
+    /// How often it failed.
+    failures: u32,
 }
 
 /// What an open call holds until it returns.
@@ -120,6 +126,7 @@ impl Receivers {
                 name: format!("{:032x}", rand::random::<u128>()),
                 made: now,
                 max,
+                failures: 0,
             },
         };
         let opened = Opened {
@@ -210,7 +217,11 @@ impl Receivers {
         if self.not_before.is_none_or(|time| time <= now) {
             self.not_before = Some(now + self.waits.next().max(least));
         }
-        self.unanswered.push(reservation.attempt);
+        let mut attempt = reservation.attempt;
+        attempt.failures += 1;
+        if attempt.failures <= REPEATS {
+            self.unanswered.push(attempt);
+        }
         // Those that ask for too many may wait long for their turn, and shall not keep others from theirs.
         if self.unanswered.len() > self.limit as usize {
             self.unanswered.remove(0);
@@ -305,6 +316,22 @@ mod tests {
         let call = receivers.open(10, now, 100, 1 << 20, 0).expect("room").call;
         receivers.returned(call, [5000]);
         assert_eq!(receivers.open(10, now, 100, 1 << 20, 0).expect("room").bytes, 62_500);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_fails_again_and_again_gives_way_to_another() {
+        let mut receivers = Receivers::new(4, 1000);
+        let mut now = Instant::now();
+        let mut names = Vec::new();
+        for _ in 0..6 {
+            now += Duration::from_secs(15);
+            let opened = receivers.open(10, now, ROOMY.0, ROOMY.1, 0).expect("room");
+            receivers.failed(opened.call, ErrorKind::Unavailable, now);
+            names.push(opened.attempt);
+        }
+        assert!(names[..4].iter().all(|name| *name == names[0]), "{names:?}");
+        assert_ne!(names[4], names[0]);
+        assert_eq!(names[5], names[4]);
     }
 
     #[tokio::test]
