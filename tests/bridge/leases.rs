@@ -33,7 +33,7 @@ async fn while_kafka_hangs_leases_are_extended_and_nothing_is_handed_out_again()
     assert_eq!(extended.await.get("lease_lost_total"), 0.0);
     broker.resume().expect("it runs");
     rig.queue.emptied(SOON).await;
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
     for record in rig.records().await {
         assert_eq!(

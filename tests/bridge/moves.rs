@@ -21,7 +21,7 @@ async fn two_thousand_messages_arrive_once() {
     rig.queue.emptied(SOON).await;
     rig.verdict(&sent).await.assert_sound(0);
     assert_eq!(rig.dead().await, []);
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     for record in rig.records().await {
         assert_eq!(
             record.key_text(),
@@ -48,7 +48,7 @@ async fn many_times_what_the_buffer_holds_passes_and_leaves_it_empty() {
     };
     let empty = bridge.process.ready("a buffer with nothing in it", SOON, look);
     empty.await.expect("what is done with takes no room");
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
 }
 
@@ -59,7 +59,7 @@ async fn messages_of_a_fifo_queue_arrive_once_and_in_the_order_of_their_groups()
     let bridge = rig.healthy_bridge().await;
     rig.queue.emptied(SOON).await;
     rig.verdict(&sent).await.assert_sound(0);
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     for record in rig.records().await {
         let header = |name: &str| record.header(name).unwrap_or_else(|| panic!("no {name} in {record:?}"));
         assert_eq!(
@@ -100,7 +100,7 @@ async fn headers_carry_what_sqs_knows_of_a_message_and_its_attributes() {
     let sent = rig.queue.send(&[letter]).await;
     let bridge = rig.healthy_bridge().await;
     rig.queue.emptied(SOON).await;
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
     let record = rig.records().await.remove(0);
     assert_headers(&record, &sent[0].id, &blob);
@@ -164,5 +164,5 @@ async fn a_connector_runs_by_hand_from_its_documents() {
     let sent = rig.queue.send(&letters(100)).await;
     rig.queue.emptied(SOON).await;
     rig.verdict(&sent).await.assert_sound(0);
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
 }

@@ -33,7 +33,7 @@ async fn a_poison_message_is_alone_in_the_dead_letters_with_its_cause() {
         ),
         (1.0, 1.0)
     );
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
     let dead = rig.dead().await;
     assert_eq!(dead.iter().map(message_id).collect::<Vec<_>>(), [sent[200].id.clone()]);
@@ -63,7 +63,7 @@ async fn a_poison_message_of_a_group_does_not_disturb_the_order_of_the_others() 
     let sent = rig.queue.send(&letters).await;
     let bridge = rig.healthy_bridge().await;
     rig.queue.emptied(SOON).await;
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
     assert_eq!(
         rig.dead().await.iter().map(message_id).collect::<Vec<_>>(),
@@ -103,7 +103,7 @@ async fn without_a_dead_letter_topic_a_poison_message_is_left_to_the_queues_redr
         (metrics.get("records_dlq_total"), metrics.get("records_released_total")),
         (0.0, 2.0)
     );
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     sent.remove(50);
     judge(&sent, &rig.records().await, &[]).assert_sound(0);
 }

@@ -13,14 +13,14 @@ async fn stop_again_and_again(rig: &Rig<'_>, stops: u64, step: u64) {
         // A process that has just begun knows no signals yet.
         let bridge = rig.healthy_bridge().await;
         rig.stored(&bridge, stop * step, SOON).await;
-        assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
+        bridge.stops_with(0).await;
         let (waiting, held) = rig.queue.counts().await;
         assert_eq!(held, 0, "a message is still held after stop {stop}");
         assert!(waiting > 0, "stop {stop} met no load");
     }
     let bridge = rig.bridge().await;
     rig.queue.emptied(SOON).await;
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn stopped_over_a_fifo_queue_it_keeps_the_order_and_stores_nothing_twice()
 async fn stopped_as_soon_as_it_answers_it_ends_as_one_that_holds_nothing() {
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
     let bridge = rig.bridge().await;
-    assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
+    bridge.stops_with(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,12 +76,12 @@ async fn stopped_while_kafka_hangs_it_gives_everything_back_and_exits_with_75() 
             metrics.get("inflight") > 150.0
         })
         .await;
-    assert_eq!(bridge.stop().await, Some(75), "see {}", bridge.process.log().display());
+    bridge.stops_with(75).await;
     assert_eq!(rig.queue.counts().await, (500, 0), "everything is visible again");
     broker.resume().expect("it runs");
     let bridge = rig.bridge().await;
     rig.queue.emptied(SOON).await;
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     // What Kafka took without an answer may be there twice.
     rig.verdict(&sent).await.assert_sound(200);
 }

@@ -30,7 +30,7 @@ async fn the_health_command_tells_a_bridge_that_works_from_one_that_does_not() {
     let (code, said) = asked(bridge.port).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("\"phase\":\"running\""), "{said}");
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     let (code, said) = asked(bridge.port).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("no bridge answers"), "{said}");
@@ -48,7 +48,7 @@ async fn a_bridge_that_waits_for_kafka_is_not_healthy_and_stops_when_told() {
         }
     });
     waits.await.expect("it says so");
-    assert_eq!(bridge.stop().await, Some(0), "it holds nothing");
+    bridge.stops_with(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn at_every_scrape_received_is_what_became_of_it() {
     let audit = Audit::begin(bridge.port, OFTEN);
     rig.stored(&bridge, 2_000, SOON).await;
     // What is held at the stop is given back, which must add up too.
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     let seen = audit.seen();
     assert!(seen.busy > 10, "too few scrapes found it at work: {seen:?}");
     assert!(seen.most_in_flight <= 200.0, "more is held than may be: {seen:?}");
@@ -73,7 +73,7 @@ async fn at_every_scrape_received_is_what_became_of_it() {
     let audit = Audit::begin(bridge.port, OFTEN);
     rig.queue.emptied(SOON).await;
     assert!(audit.seen().scrapes > 0);
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
     assert_eq!(rig.dead().await.len(), 8);
 }
@@ -117,7 +117,7 @@ async fn a_password_is_used_and_never_told() {
         "see {}",
         bridge.process.log().display()
     );
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     assert!(!bridge.process.log_text().contains(SCRAM_PASSWORD));
     rig.verdict(&sent).await.assert_sound(0);
 }
@@ -142,5 +142,5 @@ async fn a_wrong_password_is_complained_of_without_being_told() {
         "see {}",
         bridge.process.log().display()
     );
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
 }

@@ -22,7 +22,7 @@ async fn two_bridges_on_one_queue_keep_the_order_of_groups_and_repeat_nothing() 
         let bridge = rig.bridge().await;
         let sent = rig.queue.send(&rig.queue.letters(1_000)).await;
         rig.queue.emptied(LATER).await;
-        assert_eq!(other.stop().await, Some(0));
+        other.stops_with(0).await;
         rig.finish(bridge, &sent, 0).await;
     };
     let [standard, fifo] = Queue::of_each_kind().await;

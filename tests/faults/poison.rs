@@ -125,7 +125,7 @@ async fn is_left_to_redrive(rig: Rig<'_>, bin: Queue, bridge: Bridge, sent: Vec<
     rig.queue.emptied(LATER).await;
     let metrics = bridge.metrics().await.expect("it answers");
     assert_eq!(metrics.get("records_dlq_total"), 0.0);
-    assert_eq!(bridge.stop().await, Some(0));
+    bridge.stops_with(0).await;
     let verdict = judge(&neighbours, &rig.records().await, &rig.dead().await);
     verdict.assert_sound(0);
     let deleted: Vec<_> = rig

@@ -21,7 +21,7 @@ async fn gives_everything_back(queue: Queue, break_off: impl Fn(&Rig<'_>)) {
     break_off(&rig);
     let sent = rig.queue.send(&rig.queue.letters(200)).await;
     bridge.full().await;
-    assert_eq!(bridge.stop().await, Some(75), "see {}", bridge.process.log().display());
+    bridge.stops_with(75).await;
     assert_eq!(rig.queue.counts().await, (200, 0), "everything is visible again");
     rig.link().open();
     let bridge = rig.bridge().await;
@@ -59,7 +59,7 @@ async fn stopped_while_sqs_answers_nothing_it_ends_in_time_and_says_so() {
         bridge
             .metrics_when("deletes that wait", |metrics| metrics.get("deletes_pending") > 0.0)
             .await;
-        assert_eq!(bridge.stop().await, Some(75), "see {}", bridge.process.log().display());
+        bridge.stops_with(75).await;
         holes.iter().for_each(|hole| hole.off());
         let bridge = rig.bridge().await;
         // What was stored and not deleted is stored again.
@@ -109,7 +109,7 @@ async fn stopped_under_load_on_a_link_that_is_cut_it_stores_nothing_twice() {
             let bridge = rig.healthy_bridge().await;
             rig.stored(&bridge, stop * 100, LATER).await;
             rig.link().cut();
-            assert_eq!(bridge.stop().await, Some(0), "see {}", bridge.process.log().display());
+            bridge.stops_with(0).await;
             let (_, held) = rig.queue.counts().await;
             assert_eq!(held, 0, "a message is still held after stop {stop}");
         }

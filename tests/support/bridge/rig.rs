@@ -247,9 +247,9 @@ impl<'a> Rig<'a> {
     /// # Panics
     /// When anything is lost, altered, out of order or deleted too early, or more than `most_duplicates` were stored twice.
     pub async fn finish(&self, bridge: Bridge, sent: &[Sent], most_duplicates: usize) {
-        let log = bridge.process.log();
         self.queue.emptied(LATER).await;
-        assert_eq!(bridge.stop().await, Some(0), "see {}", log.display());
+        bridge.stops_with(0).await;
+        let log = bridge.process.log();
         assert_eq!(self.queue.counts().await, (0, 0), "see {}", log.display());
         // Ten messages each, when the emulator itself keeps callers waiting until they give up.
         let repeats_of_sqs = 10 * self.journal.late_calls();
@@ -330,6 +330,16 @@ impl Bridge {
         status.code()
     }
 
+    /// Sends SIGTERM and waits for its end.
+    ///
+    /// # Panics
+    /// When it ends otherwise than with this exit code. Then its warnings are told, as its log may be on a machine that is gone.
+    pub async fn stops_with(&self, code: i32) {
+        let ended = self.stop().await;
+        let (log, loud) = (self.process.log().display(), self.loud_lines().join("\n"));
+        assert_eq!(ended, Some(code), "see {log}, where it warned:\n{loud}");
+    }
+
     /// Returns a page of its server, while it answers.
     pub async fn page(&self, name: &str) -> Option<(u16, String)> {
         http::get(&format!("http://127.0.0.1:{}/{name}", self.port)).await.ok()
@@ -373,9 +383,13 @@ impl Bridge {
 
     /// Returns how many lines of its log are warnings or errors.
     pub fn complaints(&self) -> usize {
+        self.loud_lines().len()
+    }
+
+    fn loud_lines(&self) -> Vec<String> {
         let log = self.process.log_text();
         let loud = |line: &&str| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
-        log.lines().filter(loud).count()
+        log.lines().filter(loud).map(ToOwned::to_owned).collect()
     }
 
     /// Returns how much of its memory is resident, in bytes; nothing once it is gone.

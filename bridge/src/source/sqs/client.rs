@@ -116,6 +116,9 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            if matches!(failure, Failure::TimeOut) {
+                self.connections.doubt(now);
+            }
             let is_mended = match failure.remedy() {
                 Remedy::Again if again => {
                     again = false;

@@ -160,6 +160,17 @@ async fn a_second_attempt_goes_over_another_connection_when_the_first_falls_sile
 }
 
 #[tokio::test]
+async fn after_a_silence_no_connection_is_used_that_rested_before() {
+    let (service, client) = rig([]).await;
+    let (first, second) = tokio::join!(client.call(once(LONG)), client.call(once(LONG)));
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!((service.connections(), client.connections.at_rest()), (2, 2));
+    service.next(Reply::Silence);
+    client.call(twice(SHORT * 8)).await.expect("an answer");
+    assert_eq!(service.heard()[3].connection, 2, "a new one");
+}
+
+#[tokio::test]
 async fn a_caller_that_gives_up_takes_its_connection_along() {
     let (service, client) = rig([Reply::Silence]).await;
     let given_up = timeout_at(Instant::now() + SHORT, client.call(once(LONG))).await;

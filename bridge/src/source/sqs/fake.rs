@@ -82,6 +82,11 @@ impl Service {
         service
     }
 
+    /// Replies to the next request like this.
+    pub(super) fn next(&self, reply: Reply) {
+        self.state().replies.push_back(reply);
+    }
+
     /// Returns where it is.
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint

@@ -127,6 +127,13 @@ impl Connections {
         resting.connections.clear();
     }
 
+    /// Lets go of what rests since before a call began that got no answer. Whatever took that answer, a way that is dead
+    /// or an address that moved, may have taken these connections too, and trying one after another would cost the caller
+    /// a limit each.
+    pub(super) fn doubt(&self, began: Instant) {
+        self.resting().connections.retain(|(since, _)| *since >= began);
+    }
+
     async fn take(&self) -> Option<Box<Connection>> {
         loop {
             let mut connection = {
