@@ -1,45 +1,13 @@
 //! Memory stays within the base and twice the buffer's limit, whatever comes in and whatever Kafka does.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use penstock_tests::bridge::queue::letters;
-use penstock_tests::bridge::{Bridge, LATER, Letter, Queue, Rig, SOON};
+use penstock_tests::bridge::stall::peak_during;
+use penstock_tests::bridge::{LATER, Queue, Rig, SOON};
 use penstock_tests::kafka::Broker;
 use serde_json::json;
 
 const MEBIBYTE: u64 = 1 << 20;
 const BUFFER: u64 = 16 * MEBIBYTE;
-
-/// As much as one message may be.
-fn largest(queue: &Queue, number: usize) -> Letter {
-    let body = format!("{number:08}").repeat(MEBIBYTE as usize / 8);
-    if queue.is_fifo() {
-        Letter::grouped(body, format!("customer-{}", number % 20))
-    } else {
-        Letter::plain(body)
-    }
-}
-
-fn resident(bridge: &Bridge) -> u64 {
-    bridge.resident_bytes().expect("it runs")
-}
-
-/// Returns the most memory that the bridge had while `work` went on.
-async fn peak_during<T>(bridge: &Bridge, work: impl Future<Output = T>) -> (u64, T) {
-    let peak = AtomicU64::new(0);
-    let watching = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            pause.tick().await;
-            peak.fetch_max(bridge.resident_bytes().unwrap_or_default(), Ordering::Relaxed);
-        }
-    };
-    tokio::select! {
-        () = watching => unreachable!("it goes on for ever"),
-        outcome = work => (peak.load(Ordering::Relaxed), outcome),
-    }
-}
 
 /// Many small messages pass, then the link stalls and the largest come, or they come while it works.
 async fn stays_within(queue: Queue, stalled: bool) {
@@ -53,11 +21,11 @@ async fn stays_within(queue: Queue, stalled: bool) {
     let bridge = rig.healthy_bridge().await;
     let mut sent = rig.queue.send(&rig.queue.letters(500)).await;
     rig.queue.emptied(SOON).await;
-    let base = resident(&bridge);
+    let base = bridge.resident_bytes().expect("it runs");
     if stalled {
         rig.link().stall();
     }
-    let letters: Vec<_> = (0..60).map(|number| largest(&rig.queue, number)).collect();
+    let letters = rig.queue.largest_letters(60);
     let work = async {
         let large = rig.queue.send_singly_after(&sent, &letters).await;
         if stalled {

@@ -1,6 +1,7 @@
 //! Messages that Kafka refuses for their own content, of every kind: they leave alone, and their neighbours are neither lost nor stored twice.
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use penstock_tests::bridge::audit::Metrics;
 use penstock_tests::bridge::checker::{judge, message_id};
 use penstock_tests::bridge::queue::letters_in_groups;
 use penstock_tests::bridge::{Bridge, LATER, Letter, Queue, Rig, Sent};
@@ -128,12 +129,7 @@ async fn is_left_to_redrive(rig: Rig<'_>, bin: Queue, bridge: Bridge, sent: Vec<
     bridge.stops_with(0).await;
     let verdict = judge(&neighbours, &rig.records().await, &rig.dead().await);
     verdict.assert_sound(0);
-    let deleted: Vec<_> = rig
-        .journal
-        .deletes()
-        .into_iter()
-        .filter_map(|delete| delete.id)
-        .collect();
+    let deleted = rig.journal.deleted();
     assert!(
         !poison.iter().any(|poison| deleted.contains(&poison.id)),
         "poison was deleted"
@@ -196,4 +192,28 @@ async fn a_group_goes_on_behind_its_poison_in_order() {
     rig.finish(bridge, &sent, 0).await;
     let (poison, _) = parted(sent);
     assert_eq!(dead_ids(&rig).await, ids(&poison));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_waits_behind_a_message_that_is_refused_until_it_passes_and_no_other_group_does() {
+    let rig = Rig::new(Broker::shared().await, Queue::fifo().await).await;
+    let rig = rig.set(json!({"errors": {"maxRetries": 100, "backoff": "1s"}}));
+    let bridge = rig.healthy_bridge().await;
+    lower_limit(&rig).await;
+    // Of the first of two groups one passes, one is refused, and eighteen come behind it.
+    let mut letters = letters_in_groups(40, 2);
+    letters[2].body = "too large for now ".repeat(5_000);
+    let sent = rig.queue.send(&letters).await;
+    rig.stored(&bridge, 21, LATER).await;
+    let tried = |metrics: &Metrics| metrics.get("records_retried_total") >= 2.0;
+    bridge.metrics_when("a message that is refused again", tried).await;
+    assert_eq!(
+        rig.records().await.len(),
+        21,
+        "something overtook what its group waits for"
+    );
+    let raised = rig.broker.change_topic(&rig.topic, LIMIT.0, "2097152");
+    raised.await.expect("the limit is raised");
+    rig.finish(bridge, &sent, 0).await;
+    assert!(rig.dead().await.is_empty());
 }

@@ -120,6 +120,26 @@ async fn red(bridge: &Bridge, part: &str) {
         .expect("it says that it stands still");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_that_stay_away_until_the_sink_is_begun_anew_cost_no_second_copy() {
+    let run = async |queue| {
+        let rig = Rig::new(Broker::shared().await, queue).await.linked().await;
+        let rig = rig.set(json!({"source": {"visibilityTimeout": "60s"}}));
+        let bridge = rig.healthy_bridge().await;
+        let first = rig.queue.send(&rig.queue.letters(100)).await;
+        rig.queue.emptied(LATER).await;
+        rig.link().hold_answers();
+        let more = rig.queue.send_after(&first, &rig.queue.letters(300)).await;
+        assert!(rig.stored_unheard(&bridge, 400, LATER).await);
+        red(&bridge, "send").await;
+        rig.link().open();
+        let sent: Vec<_> = first.into_iter().chain(more).collect();
+        rig.finish(bridge, &sent, 0).await;
+    };
+    let [standard, fifo] = Queue::of_each_kind().await;
+    tokio::join!(run(standard), run(fifo));
+}
+
 /// Nothing that the part does gets done, until it is let go again.
 async fn says_that_it_stands_still(part: &str, operation: Operation) {
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;

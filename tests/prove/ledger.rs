@@ -213,10 +213,10 @@ impl Observer for Ledger {
     fn deleting(&self, receipt: &str, at: i64) {
         let at = self.moment(at);
         let mut asked = self.asked();
-        asked.deletes += 1;
         let Some(number) = asked.receipts.get(&hash(receipt)).copied() else {
             return;
         };
+        asked.deletes += 1;
         let first = asked.first.get_mut(number as usize).filter(|first| **first == 0);
         if let Some(first) = first {
             *first = at;

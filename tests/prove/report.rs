@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use penstock_tests::bridge::stall::{LIMIT_MEBIBYTES, MESSAGES};
 use penstock_tests::parts::checkout;
 use penstock_tests::{Error, rundir};
 
@@ -21,6 +22,8 @@ pub(crate) struct Calm {
 pub(crate) struct Side {
     pub(crate) outcome: Outcome,
     pub(crate) calm: Calm,
+    /// The most memory of a bridge of its own while Kafka stalled, in bytes, if that was asked for and this machine can.
+    pub(crate) stall: Option<u64>,
     /// Calls that SQS left without an answer for seconds, in the whole run.
     pub(crate) late: u64,
     pub(crate) kills: u64,
@@ -122,6 +125,9 @@ fn table(proof: &Proof) -> String {
         "calls that ElasticMQ itself left unanswered for over 3 s",
         &count(|side| side.late),
     );
+    if proof.args.stall > 0 {
+        table += &stall(proof);
+    }
     table += &row("handed out by SQS", &count(|side| side.outcome.handouts));
     table += &row("deletes asked for", &count(|side| side.outcome.deletes));
     let _ = write!(
@@ -140,12 +146,32 @@ fn table(proof: &Proof) -> String {
     table
 }
 
+fn stall(proof: &Proof) -> String {
+    let cell = |side: &Side| match side.stall {
+        Some(peak) => format!("{} MiB, each stored once", peak >> 20),
+        None => "not run: no control group to be had".to_owned(),
+    };
+    format!(
+        "| most memory of a bridge with {LIMIT_MEBIBYTES} MiB while Kafka stalled for {} s and {MESSAGES} messages of 1 MiB waited | {} | {} |\n",
+        proof.args.stall,
+        cell(&proof.sides[0]),
+        cell(&proof.sides[1])
+    )
+}
+
 /// Returns the command that makes the same run.
 fn command(proof: &Proof) -> String {
     let args = &proof.args;
     format!(
-        "hack/prove bridge --messages {} --fifo-messages {} --kills {} --stops {} --broker-restarts {} --cuts {} --seed {}",
-        args.messages, args.fifo_messages, args.kills, args.stops, args.broker_restarts, args.cuts, proof.seed
+        "hack/prove bridge --messages {} --fifo-messages {} --kills {} --stops {} --broker-restarts {} --cuts {} --stall {} --seed {}",
+        args.messages,
+        args.fifo_messages,
+        args.kills,
+        args.stops,
+        args.broker_restarts,
+        args.cuts,
+        args.stall,
+        proof.seed
     )
 }
 
@@ -195,6 +221,7 @@ mod tests {
                 duplicates: by_stops,
                 late: 0,
             },
+            stall: None,
             late: 0,
             kills: 2,
             max_in_flight: 10,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use penstock_tests::bridge::stall::outlive;
 use penstock_tests::bridge::{Bridge, Queue, Rig};
 use penstock_tests::elasticmq::ElasticMq;
 use penstock_tests::error::equal;
@@ -54,8 +55,9 @@ pub(crate) async fn prove(args: &BridgeArgs) -> Result<bool, Error> {
     let shelves: Vec<Shelf> = lanes.iter().flat_map(shelves).collect();
     let reader = Reader::start(&broker, shelves.clone())?;
     let (tally, mut random) = (Tally::default(), Random::new(seed));
-    let calm = tokio::select! {
-        calm = only_stops(args, &lanes, &mut random, &tally) => calm?,
+    let quiet = async { tokio::try_join!(only_stops(args, &lanes, &mut random, &tally), stalled(args, &broker)) };
+    let (calm, stalls) = tokio::select! {
+        done = quiet => done?,
         never = progress(&lanes, &tally) => never,
     };
     tokio::select! {
@@ -69,6 +71,7 @@ pub(crate) async fn prove(args: &BridgeArgs) -> Result<bool, Error> {
     let sides = [0, 1].map(|place| Side {
         outcome: lanes[place].ledger.outcome(),
         calm: calm[place],
+        stall: stalls[place],
         late: lanes[place].ledger.late(),
         kills: u64::from(kills[place]),
         max_in_flight: MAX_IN_FLIGHT[place],
@@ -89,13 +92,7 @@ pub(crate) async fn prove(args: &BridgeArgs) -> Result<bool, Error> {
 
 async fn lane<'a>(broker: &'a Broker, sqs: &ElasticMq, place: usize, total: u32, seed: u64) -> Lane<'a> {
     let fifo = place == 1;
-    let name = unique("proof");
-    let attributes = [(QueueAttributeName::FifoQueue, "true".to_owned())];
-    let queue = if fifo {
-        Queue::create_at(sqs.endpoint(), format!("{name}.fifo"), &attributes).await
-    } else {
-        Queue::create_at(sqs.endpoint(), name, &[]).await
-    };
+    let queue = queue(sqs, fifo).await;
     let ledger = Arc::new(Ledger::new(seed, total, fifo));
     let settings = [("max.message.bytes", "4194304")];
     let rig = Rig::observed(broker, queue, &settings, ledger.clone())
@@ -112,6 +109,16 @@ async fn lane<'a>(broker: &'a Broker, sqs: &ElasticMq, place: usize, total: u32,
         place,
         total,
         calm: u32::try_from(u64::from(total) * CALM / 100).unwrap_or(total),
+    }
+}
+
+async fn queue(sqs: &ElasticMq, fifo: bool) -> Queue {
+    let name = unique("proof");
+    if fifo {
+        let attributes = [(QueueAttributeName::FifoQueue, "true".to_owned())];
+        Queue::create_at(sqs.endpoint(), format!("{name}.fifo"), &attributes).await
+    } else {
+        Queue::create_at(sqs.endpoint(), name, &[]).await
     }
 }
 
@@ -153,6 +160,25 @@ async fn only_stops(
         duplicates: lane.ledger.duplicates(),
         late: lane.ledger.late(),
     }))
+}
+
+/// A stall of Kafka with the largest messages waiting, on queues and links of their own: most of the time nothing happens there.
+async fn stalled(args: &BridgeArgs, broker: &Broker) -> Result<[Option<u64>; 2], Error> {
+    if args.stall == 0 {
+        return Ok([None; 2]);
+    }
+    eprintln!(
+        "== beside them Kafka stalls for {} s, for two other bridges",
+        args.stall
+    );
+    let length = Duration::from_secs(args.stall);
+    // Of its own as well, for it keeps what it holds in memory, several times over.
+    let sqs = ElasticMq::start().await?;
+    let queues = [queue(&sqs, false).await, queue(&sqs, true).await];
+    let [standard, fifo] = queues.map(|queue| outlive(broker, queue, length));
+    let outlived = tokio::join!(standard, fifo);
+    eprintln!("== the stall is over");
+    Ok(outlived.into())
 }
 
 /// SIGKILLs, broker restarts and cuts, all at once.

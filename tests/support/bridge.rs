@@ -5,6 +5,7 @@ pub mod audit;
 pub mod checker;
 pub mod queue;
 pub mod rig;
+pub mod stall;
 
 pub use checker::{Sent, Verdict};
 pub use queue::{Letter, Queue};

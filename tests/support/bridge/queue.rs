@@ -15,6 +15,9 @@ use crate::{unique, wait_until};
 /// Batches under way at once.
 const SENDERS: usize = 16;
 
+/// The most bytes of one message.
+const LARGEST: usize = 1 << 20;
+
 /// A queue.
 pub struct Queue {
     /// Where it is.
@@ -145,6 +148,19 @@ impl Queue {
         } else {
             letters(count)
         }
+    }
+
+    /// Returns letters as large as they may be, to be sent singly; in fifty groups where it has groups.
+    pub fn largest_letters(&self, count: usize) -> Vec<Letter> {
+        let letter = |number: usize| {
+            let body = format!("{number:08}").repeat(LARGEST / 8);
+            if self.is_fifo() {
+                Letter::grouped(body, format!("customer-{}", number % 50))
+            } else {
+                Letter::plain(body)
+            }
+        };
+        (0..count).map(letter).collect()
     }
 
     /// Returns its ARN.

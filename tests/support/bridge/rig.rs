@@ -264,10 +264,13 @@ impl<'a> Rig<'a> {
 
 /// Returns the bridge's program, told where SQS is and nothing else.
 pub fn program(endpoint: &Endpoint, port: u16) -> Program {
-    let environment = endpoint.environment();
-    let program = ours("penstock-bridge").expect("the bridge is built");
+    program_from(ours("penstock-bridge").expect("the bridge is built"), endpoint, port)
+}
+
+/// As [`program`], for one that is started in a way of its own.
+pub fn program_from(program: Program, endpoint: &Endpoint, port: u16) -> Program {
     program
-        .envs(environment)
+        .envs(endpoint.environment())
         .env("PENSTOCK_LISTEN", format!("127.0.0.1:{port}"))
 }
 

@@ -68,6 +68,11 @@ impl Journal {
         self.book().deletes.clone()
     }
 
+    /// Returns the ids of the messages that somebody asked to delete.
+    pub fn deleted(&self) -> Vec<String> {
+        self.deletes().into_iter().filter_map(|delete| delete.id).collect()
+    }
+
     /// Returns how often each message was handed out, by its id.
     pub fn handouts(&self) -> HashMap<String, u64> {
         let book = self.book();
