@@ -138,7 +138,8 @@ impl Config {
 
     fn resolve(args: &Args, bridge: BridgeConfig, connection: penstock_kafka::Settings) -> Result<Self, ConfigError> {
         let connector = bridge.connector.to_string();
-        let source = bridge.source;
+        let mut source = bridge.source;
+        source.wait_time = longest_wait(source.wait_time, bridge.drain_timeout);
         let max_messages = args.max_in_flight.unwrap_or((source.receivers as usize * 40).max(1000));
         in_range("--max-in-flight", max_messages, source.max_messages as usize, 100_000)?;
         in_range("--max-buffer-bytes", args.max_buffer_bytes, 1 << 20, 64 << 30)?;
@@ -176,6 +177,20 @@ impl Config {
             pump,
         })
     }
+}
+
+/// Returns for how long a call may wait for messages: as long as it is told to, and so long that one which is open as a
+/// stop begins ends before the stop gives up waiting for it. What SQS hands out later nobody would read.
+fn longest_wait(wait: penstock_crds::Duration, drain: penstock_crds::Duration) -> penstock_crds::Duration {
+    let most = pump::patience(drain.to_std()).as_secs();
+    if wait.to_std() <= Duration::from_secs(most) {
+        return wait;
+    }
+    tracing::warn!(
+        seconds = most,
+        "waitTime is longer than a stop could wait for a call; calls wait for less"
+    );
+    penstock_crds::Duration::from_secs(most)
 }
 
 /// Whether a message that failed for good goes to the dead-letter topic. A group that is to be held waits for it instead.

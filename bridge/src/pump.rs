@@ -134,9 +134,17 @@ pub struct Pump<S, K> {
     drain: Option<Drain>,
     receiving: Outage,
     sending: Outage,
-    settling: Outage,
+    deleting: Outage,
+    hiding: Outage,
+    unsettled: Seldom,
     refused: Seldom,
     lapsed: Seldom,
+}
+
+/// Returns how long a stop with that limit waits for open receive calls and for the sink; the rest is for giving back what
+/// has no outcome by then.
+pub fn patience(drain: Duration) -> Duration {
+    drain * 4 / 5
 }
 
 /// A stop that is under way.
@@ -154,6 +162,11 @@ impl<S: Source, K: Sink> Pump<S, K> {
     /// Makes a pump; `deliveries` is where `sink` reports.
     pub fn new(settings: Settings, source: S, sink: Arc<K>, deliveries: Deliveries, voice: Voice) -> Self {
         let receivers = Receivers::new(settings.receivers, settings.largest_message);
+        let receivers = if settings.wait.is_zero() {
+            receivers.resting()
+        } else {
+            receivers
+        };
         let (asks, asked) = mpsc::channel(settings.receivers.max(1) as usize);
         Self {
             recent: Recent::new(settings.remember),
@@ -180,7 +193,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
             drain: None,
             receiving: Outage::new("Receiving from the queue"),
             sending: Outage::new("Sending to Kafka"),
-            settling: Outage::new("Deleting from the queue"),
+            deleting: Outage::new("Deleting from the queue"),
+            hiding: Outage::new("Hiding messages in the queue"),
+            unsettled: Seldom::default(),
             refused: Seldom::default(),
             lapsed: Seldom::default(),
         }
@@ -192,12 +207,15 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let mut outcomes = Vec::new();
         loop {
             let now = Instant::now();
+            if self.drain.is_none() && shutdown.is_cancelled() {
+                self.begin_drain(now);
+            }
             let wake = self.turn(now);
             if let Some(ending) = self.ending(now) {
                 return ending;
             }
             tokio::select! {
-                () = shutdown.cancelled(), if self.drain.is_none() => self.begin_drain(Instant::now()),
+                () = shutdown.cancelled(), if self.drain.is_none() => {}
                 () = self.deliveries.wait() => {
                     let now = Instant::now();
                     self.deliveries.take(&mut outcomes);
@@ -300,7 +318,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         );
         self.voice.health.enter(Phase::Draining, now);
         self.drain = Some(Drain {
-            give_up_at: now + drain * 4 / 5,
+            give_up_at: now + patience(drain),
             deadline: now + drain - (drain / 10).min(Duration::from_millis(500)),
             given_up: false,
             unanswered: 0,
@@ -310,6 +328,10 @@ impl<S: Source, K: Sink> Pump<S, K> {
             state.is_unsent() || matches!(state, State::Returning(_) | State::ReturnLater(..))
         });
         self.ready.clear();
+        // A stop has no time for the waits between deletes that failed.
+        for id in self.chosen(|state| matches!(state, State::DeleteLater(_))) {
+            self.settle_again(id, now);
+        }
     }
 
     /// Gives up what the sink has not answered for, in time to give it back to the source.
@@ -339,15 +361,14 @@ impl<S: Source, K: Sink> Pump<S, K> {
     }
 
     fn give_back_all(&mut self, now: Instant, which: impl Fn(&State) -> bool) {
-        let chosen: Vec<_> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| which(&slot.state))
-            .map(|(id, _)| id)
-            .collect();
-        for id in chosen {
+        for id in self.chosen(which) {
             self.give_back(id, Duration::ZERO, now);
         }
+    }
+
+    fn chosen(&self, which: impl Fn(&State) -> bool) -> Vec<SlotId> {
+        let chosen = self.slots.iter().filter(|(_, slot)| which(&slot.state));
+        chosen.map(|(id, _)| id).collect()
     }
 
     fn ending(&self, now: Instant) -> Option<Ending> {
@@ -368,7 +389,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         self.counts.buffered_bytes = self.slots.bytes() as u64;
         self.counts.deletes_pending = (self.slots.len() - self.slots.unacknowledged()) as u64;
         self.voice.telemetry.publish(self.counts);
-        let receiving = self.receivers.in_flight() > 0 || self.receivers.held_back_until().is_some();
+        let receiving = self.receivers.are_at_work(now);
         // A message that waits after a refusal for its content is no work of the sink's.
         let sending = self.slots.at_sink() > 0 || !self.ready.is_empty();
         // Extensions are no such work: they go on for as long as something is held.
@@ -385,10 +406,20 @@ impl<S: Source, K: Sink> Pump<S, K> {
 
     /// Begins a stalled part anew: new connections to the source, or another producer.
     fn restart(&self, part: Part) {
-        tracing::error!(?part, "A part has made no progress for a minute; beginning it anew");
-        match part {
-            Part::Receive | Part::Settle => self.source.renew(),
+        let is_begun = match part {
+            Part::Receive | Part::Settle => {
+                self.source.renew();
+                true
+            }
             Part::Send => self.sink.renew(),
+        };
+        if is_begun {
+            tracing::error!(?part, "A part has made no progress for a minute; it is begun anew");
+        } else {
+            tracing::error!(
+                ?part,
+                "A part has made no progress for another minute since it was begun anew"
+            );
         }
     }
 }

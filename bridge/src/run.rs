@@ -21,6 +21,9 @@ use crate::{server, sink};
 /// What a dead letter adds to its message, and what headers and framing add to a body, at most.
 const RECORD_OVERHEAD: usize = 2048;
 
+/// How often an action has to be denied before the bridge believes it.
+const DENIALS: u32 = 4;
+
 /// How the process ends, as documented for those who watch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -134,7 +137,8 @@ async fn check(config: &Config, queue: &SqsQueue) -> Result<Facts, ExitStatus> {
         }
     };
     // The first fault ends the start, though the other side may still be waited for.
-    let (queue, topic_limit, dead_letter_limit) = tokio::try_join!(check_queue(config, queue), topic, dead_letters)?;
+    let (queue, (), topic_limit, dead_letter_limit) =
+        tokio::try_join!(check_queue(config, queue), check_actions(queue), topic, dead_letters)?;
     Ok(Facts {
         queue,
         topic_limit,
@@ -170,6 +174,25 @@ async fn check_queue(config: &Config, queue: &SqsQueue) -> Result<QueueFacts, Ex
             Err(error) => wait_out(&mut outage, &mut waits, &error).await,
         }
     }
+}
+
+/// Refuses to begin where messages could not be settled: what is stored and not deleted comes again without end. A denial
+/// may be news that has not reached all of AWS, so it is asked for again for a while.
+async fn check_actions(queue: &SqsQueue) -> Result<(), ExitStatus> {
+    let mut waits = waits();
+    for tries_left in (0..DENIALS).rev() {
+        let denied = queue.denied_actions().await;
+        if denied.is_empty() {
+            return Ok(());
+        }
+        if tries_left == 0 {
+            let denied = denied.join(" and ");
+            tracing::error!("The bridge cannot start: allow {denied} to the task's role, or to the one it assumes");
+            break;
+        }
+        tokio::time::sleep(waits.next()).await;
+    }
+    Err(ExitStatus::Configuration)
 }
 
 async fn wait_out(outage: &mut Outage, waits: &mut Series, error: &source::Error) {

@@ -79,9 +79,10 @@ pub trait Sink: Send + Sync + 'static {
     /// the sink's to keep, and its body comes back with a failure: no message is in memory twice.
     fn send(&self, ticket: Ticket, message: &Message, route: Route<'_>) -> Result<(), Refusal>;
 
-    /// Begins anew: what was taken and has no outcome yet is reported as failed, and sent over new connections if it is
-    /// sent again.
-    fn renew(&self);
+    /// Begins anew with what is sent from now on, over new connections. What was taken before stays with who has it for as
+    /// long as its outcome may come: sent again by another it could be stored twice. Returns whether there was anything to
+    /// begin anew.
+    fn renew(&self) -> bool;
 
     /// Gives up what was taken and has no outcome yet; outcomes may still follow.
     fn abandon(&self);

@@ -7,10 +7,13 @@ pub mod access;
 pub mod sqs;
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// The right to settle one delivery of one message; a redelivery carries another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +93,15 @@ pub struct Room {
     pub reserved: usize,
     call: u64,
     asks: Option<mpsc::Sender<Ask>>,
+    /// How long the messages of a reply are ours.
+    patience: Duration,
+    awaited: Arc<AtomicBool>,
 }
+
+/// There was no room for a reply for so long that its messages are somebody else's by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there was no room for it until the lease on its messages ran out")]
+pub struct NoRoom;
 
 /// A call asks for room for a reply that is larger than what is reserved for it.
 #[derive(Debug)]
@@ -105,11 +116,14 @@ pub(crate) struct Ask {
 
 impl Room {
     /// Room for `reserved` bytes; for more, `asks` is asked.
-    pub(crate) fn asking(reserved: usize, call: u64, asks: mpsc::Sender<Ask>) -> Self {
+    /// No reply waits longer than `patience`.
+    pub(crate) fn asking(reserved: usize, call: u64, asks: mpsc::Sender<Ask>, patience: Duration) -> Self {
         Self {
             reserved,
             call,
             asks: Some(asks),
+            patience,
+            awaited: Arc::default(),
         }
     }
 
@@ -119,26 +133,39 @@ impl Room {
             reserved: usize::MAX,
             call: 0,
             asks: None,
+            patience: Duration::ZERO,
+            awaited: Arc::default(),
         }
     }
 
     /// Returns once there is room for a reply of that many bytes. To be called when its size is known and before it is
     /// read, so that what waits is not held here.
-    pub async fn grow(&self, bytes: usize) {
+    pub async fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
         if bytes <= self.reserved {
-            return;
+            return Ok(());
         }
-        let Some(asks) = &self.asks else { return };
+        let Some(asks) = &self.asks else { return Ok(()) };
         let (granted, answer) = oneshot::channel();
         let ask = Ask {
             call: self.call,
             bytes,
             granted,
         };
-        // A pump that is gone needs no bound.
-        if asks.send(ask).await.is_ok() {
-            let _ = answer.await;
-        }
+        self.awaited.store(true, Ordering::Relaxed);
+        let granted = timeout(self.patience, async {
+            // A pump that is gone needs no bound.
+            if asks.send(ask).await.is_ok() {
+                let _ = answer.await;
+            }
+        });
+        let granted = granted.await.map_err(|_| NoRoom);
+        self.awaited.store(false, Ordering::Relaxed);
+        granted
+    }
+
+    /// Whether a reply waits for room just now.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
     }
 }
 

@@ -229,28 +229,34 @@ fn gauges(counts: &Counts) -> [(&'static str, &'static str, u64); 3] {
 #[derive(Debug)]
 pub struct Outage {
     what: &'static str,
-    since: Option<(Instant, String)>,
+    since: Option<Instant>,
+    /// The kinds that were said.
+    said: Vec<String>,
 }
 
 impl Outage {
     /// Watches over what `what` says, such as "Receiving from the queue".
     pub fn new(what: &'static str) -> Self {
-        Self { what, since: None }
+        Self {
+            what,
+            since: None,
+            said: Vec::new(),
+        }
     }
 
     /// Takes note of a failure of that kind; another kind during an outage is said too.
     pub fn failed(&mut self, kind: &str, error: &dyn fmt::Display, now: Instant) {
-        let news = self.since.as_ref().is_none_or(|(_, known)| known != kind);
-        if news {
+        self.since.get_or_insert(now);
+        if !self.said.iter().any(|said| said == kind) {
             tracing::warn!(kind, %error, "{} fails; it is tried again until it works", self.what);
+            self.said.push(kind.to_owned());
         }
-        let began = self.since.take().map_or(now, |(began, _)| began);
-        self.since = Some((began, kind.to_owned()));
     }
 
     /// Takes note of a success.
     pub fn worked(&mut self, now: Instant) {
-        if let Some((began, _)) = self.since.take() {
+        self.said.clear();
+        if let Some(began) = self.since.take() {
             let seconds = now.saturating_duration_since(began).as_secs_f64();
             tracing::info!(seconds, "{} works again", self.what);
         }

@@ -7,9 +7,10 @@ use penstock_tests::kafka::Broker;
 use penstock_tests::ports::free_port;
 use penstock_tests::process::Program;
 use penstock_tests::rundir;
+use penstock_tests::sqs_proxy::{Fault, Operation, Refusal, When};
 use serde_json::{Value, json};
 
-use penstock_tests::bridge::queue::Queue;
+use penstock_tests::bridge::queue::{Queue, letters};
 use penstock_tests::bridge::rig::{self, Rig, SOON};
 
 async fn program() -> Program {
@@ -85,6 +86,25 @@ async fn a_wrong_configuration_is_refused_by_the_field_that_is_wrong() {
     let mut config = rig.config.clone();
     config["kafka"]["security"] = scram;
     assert_config_refused(&config, &["PENSTOCK_KAFKA_USERNAME", "kafka.security"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_may_not_settle_messages_does_not_begin() {
+    for (operation, action) in [
+        (Operation::Delete, "sqs:DeleteMessage"),
+        (Operation::ChangeVisibility, "sqs:ChangeMessageVisibility"),
+    ] {
+        let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
+        rig.proxy
+            .rule(operation, When::Always, Fault::Refuse(Refusal::AccessDenied));
+        rig.queue.send(&letters(10)).await;
+        let bridge = rig.bridge().await;
+        let status = bridge.process.ended(SOON).await.expect("it ends");
+        assert_eq!(status.code(), Some(78));
+        let log = bridge.process.log_text();
+        assert!(log.contains(&format!("allow {action} ")), "{log}");
+        assert_eq!((rig.queue.counts().await, rig.records().await.len()), ((10, 0), 0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

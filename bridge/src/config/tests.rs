@@ -92,6 +92,16 @@ fn a_variable_out_of_range_is_refused_by_field() {
 }
 
 #[test]
+fn calls_wait_no_longer_than_a_stop_waits_for_them() {
+    for (drain, wait) in [("25s", 20), ("30s", 20), ("24s", 19), ("10s", 8), ("1s", 0)] {
+        let text = BRIDGE.replace(r#""drainTimeout": "25s""#, &format!(r#""drainTimeout": "{drain}""#));
+        let config = load(&[], &[("PENSTOCK_CONNECTOR", &text), SECRETS[0], SECRETS[1]]).expect(drain);
+        let waits = (config.pump.wait.as_secs(), config.source.wait_time.as_secs());
+        assert_eq!(waits, (wait, wait), "{drain}");
+    }
+}
+
+#[test]
 fn an_unknown_field_is_refused() {
     let text = BRIDGE.replace(r#""drainTimeout""#, r#""drainTimeOut""#);
     let error = load(&[], &[("PENSTOCK_CONNECTOR", &text)])

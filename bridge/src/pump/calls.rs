@@ -1,5 +1,6 @@
 //! The calls that run beside the pump, and what they bring back.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -63,15 +64,16 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let source = self.source.clone();
         let limit = self.settings.wait + RECEIVE_MARGIN;
         let call = opened.call;
+        let room = Room::asking(opened.bytes, call, self.asks.clone(), self.settings.visibility);
         let request = Receive {
             max: opened.max,
             attempt: opened.attempt,
-            room: Room::asking(opened.bytes, call, self.asks.clone()),
+            room: room.clone(),
         };
         let cut_off = self.cut_off.clone();
         self.calls.spawn(async move {
             let result = tokio::select! {
-                result = timeout(limit, source.receive(request)) => result.unwrap_or_else(|_| Err(too_late(limit))),
+                result = in_time(limit, &room, source.receive(request)) => result,
                 () = cut_off.cancelled() => Ok(Vec::new()),
             };
             Event::Received { call, result }
@@ -153,7 +155,13 @@ impl<S: Source, K: Sink> Pump<S, K> {
             } => {
                 match purpose {
                     Purpose::Delete | Purpose::Release => self.settle_calls -= 1,
-                    Purpose::Extend(_) => self.extend_calls -= 1,
+                    Purpose::Extend(_) => {
+                        // Others may have found no call free.
+                        if self.extend_calls >= self.most_extend_calls() {
+                            self.next_scan = now;
+                        }
+                        self.extend_calls -= 1;
+                    }
                 }
                 self.settled(&purpose, entries, asked, result, now);
             }
@@ -164,7 +172,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         // The lease began before the reply was let in.
         let arrived = self
             .receivers
-            .returned(call, messages.iter().map(Message::size))
+            .returned(call, messages.iter().map(Message::size), now)
             .unwrap_or(now);
         self.counts.receives += 1;
         self.receiving.worked(now);
@@ -199,6 +207,13 @@ impl<S: Source, K: Sink> Pump<S, K> {
             self.deletes.push_back(id);
             return;
         }
+        if now >= arrived + self.settings.visibility {
+            // It waited for room until it was somebody else's.
+            if let Some(group) = group {
+                self.groups.insert(&group, id, &self.slots);
+            }
+            return self.lapse(id, now);
+        }
         let Some(group) = group else {
             if self.drain.is_some() {
                 self.give_back(id, Duration::ZERO, now);
@@ -223,23 +238,20 @@ impl<S: Source, K: Sink> Pump<S, K> {
         result: Result<Vec<Settled>, Error>,
         now: Instant,
     ) {
+        let outage = match purpose {
+            Purpose::Delete => &mut self.deleting,
+            Purpose::Release | Purpose::Extend(_) => &mut self.hiding,
+        };
         let answers = match result {
             Ok(answers) if answers.len() == entries.len() => {
-                let failure = answers.iter().find_map(|answer| match answer {
-                    Settled::Failed(why) => Some(why),
-                    Settled::Done | Settled::Stale => None,
-                });
-                match failure {
-                    Some(why) => self.settling.failed("entry", why, now),
-                    None if matches!(purpose, Purpose::Extend(_)) => {}
-                    None => self.settling.worked(now),
-                }
+                outage.worked(now);
+                self.tell_of_entries(purpose, &answers, now);
                 answers
             }
             Ok(_) => vec![Settled::Failed("the answer does not name this message".to_owned()); entries.len()],
             Err(error) => {
                 self.counts.source_errors += 1;
-                self.settling.failed(error.kind.as_str(), &error, now);
+                outage.failed(error.kind.as_str(), &error, now);
                 vec![Settled::Failed(error.to_string()); entries.len()]
             }
         };
@@ -254,6 +266,23 @@ impl<S: Source, K: Sink> Pump<S, K> {
                 Purpose::Release => self.released(id, &receipt, &answer, asked, now),
                 Purpose::Extend(lengths) => self.extended(id, &receipt, &answer, asked + lengths[place], now),
             }
+        }
+    }
+
+    /// Single messages of a batch that worked otherwise are no outage.
+    fn tell_of_entries(&mut self, purpose: &Purpose, answers: &[Settled], now: Instant) {
+        let failure = answers.iter().find_map(|answer| match answer {
+            Settled::Failed(why) => Some(why),
+            Settled::Done | Settled::Stale => None,
+        });
+        if let Some(why) = failure
+            && let Some(unsaid) = self.unsettled.due(now)
+        {
+            let what = match purpose {
+                Purpose::Delete => "delete",
+                Purpose::Release | Purpose::Extend(_) => "hide",
+            };
+            tracing::warn!(why, unsaid, "The queue did not {what} a message; it is asked again");
         }
     }
 
@@ -313,6 +342,22 @@ impl<S: Source, K: Sink> Pump<S, K> {
 
 fn settle_wait(failures: u32) -> Duration {
     backoff::delay(Duration::from_millis(200), Duration::from_secs(5), failures)
+}
+
+/// Waits for a reply. While it waits for room, which is the pump's to make, its time stands still.
+async fn in_time(
+    limit: Duration,
+    room: &Room,
+    receiving: impl Future<Output = Result<Vec<Message>, Error>>,
+) -> Result<Vec<Message>, Error> {
+    let mut receiving = pin!(receiving);
+    loop {
+        match timeout(limit, receiving.as_mut()).await {
+            Ok(result) => return result,
+            Err(_) if room.is_awaited() => {}
+            Err(_) => return Err(too_late(limit)),
+        }
+    }
 }
 
 fn too_late(limit: Duration) -> Error {

@@ -73,12 +73,16 @@ impl<S: Source, K: Sink> Pump<S, K> {
         }
     }
 
+    /// Returns how many extensions are under way at most.
+    pub(super) fn most_extend_calls(&self) -> usize {
+        (self.settings.receivers as usize).max(32)
+    }
+
     /// Extends the most urgent first. These calls have a limit of their own: many of them never hold up a delete.
     fn extend(&mut self, mut due: Vec<(SlotId, Receipt, Duration)>, now: Instant) {
         due.sort_by_key(|(id, _, _)| self.slots.get(*id).map(|slot| slot.lease.until));
-        let most = (self.settings.receivers as usize).max(32);
         for batch in due.chunks(SETTLE_BATCH) {
-            if self.extend_calls >= most {
+            if self.extend_calls >= self.most_extend_calls() {
                 return;
             }
             let request = Settle::Hide(
@@ -125,7 +129,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
     }
 
     /// The receipt is void: what is not with the sink is let go; what is with it is never deleted with this receipt.
-    fn lapse(&mut self, id: SlotId, now: Instant) {
+    pub(super) fn lapse(&mut self, id: SlotId, now: Instant) {
         self.lease_is_lost(id, now);
         let Some(slot) = self.slots.get(id) else { return };
         match slot.state {

@@ -109,9 +109,10 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.refusals += 1;
         slot.outages = 0;
-        if slot.refusals <= self.settings.max_retries {
-            let most = LONGEST_CONTENT_WAIT.max(self.settings.backoff);
-            let wait = backoff::delay(self.settings.backoff, most, slot.refusals);
+        let most = LONGEST_CONTENT_WAIT.max(self.settings.backoff);
+        let wait = backoff::delay(self.settings.backoff, most, slot.refusals);
+        // Another try after the longest hold would be the first of another delivery, and so on without end.
+        if slot.refusals <= self.settings.max_retries && slot.lease.may_last_until(now + wait) {
             self.slots.set_state(id, State::Backoff(now + wait));
             self.counts.retried += 1;
             return;

@@ -22,6 +22,11 @@ const REPEATS: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// The pause after an empty reply of a source that does not wait for messages, and the longest, both before jitter. A long
+/// poll is the better way to wait; without one, an idle queue would be asked hundreds of times a second.
+const FIRST_REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
 /// A call that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Opened {
@@ -69,6 +74,8 @@ pub(crate) struct Receivers {
     /// Replies that wait for room, in the order of asking.
     asks: VecDeque<Ask>,
     waits: Series,
+    /// Where the source does not wait for messages, what is waited instead.
+    rests: Option<Series>,
     not_before: Option<Instant>,
     unanswered: Vec<Attempt>,
 }
@@ -86,9 +93,16 @@ impl Receivers {
             estimate: largest,
             asks: VecDeque::new(),
             waits: Series::new(FIRST_WAIT, LONGEST_WAIT),
+            rests: None,
             not_before: None,
             unanswered: Vec::new(),
         }
+    }
+
+    /// Rests between calls while they come back empty, as a source that returns at once needs.
+    pub(crate) fn resting(mut self) -> Self {
+        self.rests = Some(Series::new(FIRST_REST, LONGEST_REST));
+        self
     }
 
     /// Opens a call for at most `most` messages if one is wanted now and there is room for what it may bring.
@@ -183,7 +197,12 @@ impl Receivers {
     }
 
     /// Takes note of a call that returned messages of these sizes, and returns when its reply arrived if it had to wait.
-    pub(crate) fn returned(&mut self, call: u64, sizes: impl IntoIterator<Item = usize>) -> Option<Instant> {
+    pub(crate) fn returned(
+        &mut self,
+        call: u64,
+        sizes: impl IntoIterator<Item = usize>,
+        now: Instant,
+    ) -> Option<Instant> {
         let Reservation { attempt, arrived, .. } = self.close(call)?;
         let (mut count, mut largest) = (0, 0);
         for size in sizes {
@@ -200,7 +219,14 @@ impl Receivers {
             self.estimate = largest.max(self.estimate - self.estimate / 10);
         }
         self.waits.reset();
-        self.not_before = None;
+        self.not_before = match &mut self.rests {
+            Some(rests) if count == 0 => Some(now + rests.next()),
+            Some(rests) => {
+                rests.reset();
+                None
+            }
+            None => None,
+        };
         arrived
     }
 
@@ -231,6 +257,12 @@ impl Receivers {
     /// Returns how many calls are open.
     pub(crate) fn in_flight(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether something is to come of them: a call is open and does not wait for room, which others have to make, or
+    /// the next one waits for its time.
+    pub(crate) fn are_at_work(&self, now: Instant) -> bool {
+        self.open.len() > self.asks.len() || self.not_before.is_some_and(|time| now < time)
     }
 
     /// Returns when the next call may be opened, while it is held back after a failure.
@@ -274,14 +306,49 @@ mod tests {
         let mut calls = open(&mut receivers, now);
         assert_eq!(calls.len(), 1);
         for expected in [2, 4, 4] {
-            receivers.returned(calls.remove(0), vec![100; 10]);
+            receivers.returned(calls.remove(0), vec![100; 10], now);
             calls.extend(open(&mut receivers, now));
             assert_eq!(calls.len(), expected);
         }
         for call in calls {
-            receivers.returned(call, []);
+            receivers.returned(call, [], now);
         }
         assert_eq!(open(&mut receivers, now).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_returns_at_once_is_asked_seldom_while_it_is_empty() {
+        let mut receivers = Receivers::new(4, 1000).resting();
+        let mut now = Instant::now();
+        for calls in 0..20 {
+            let opened = receivers.open(10, now, ROOMY.0, ROOMY.1, 0).expect("its time has come");
+            receivers.returned(opened.call, [], now);
+            assert!(receivers.open(10, now, ROOMY.0, ROOMY.1, 0).is_none(), "call {calls}");
+            now = receivers.held_back_until().expect("it rests");
+        }
+        let opened = receivers.open(10, now, ROOMY.0, ROOMY.1, 0).expect("its time has come");
+        receivers.returned(opened.call, [100], now);
+        assert!(receivers.open(10, now, ROOMY.0, ROOMY.1, 1).is_some(), "there is more");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_room_has_nothing_to_do() {
+        let mut receivers = Receivers::new(4, 1000);
+        let now = Instant::now();
+        let opened = receivers.open(10, now, ROOMY.0, ROOMY.1, 0).expect("room");
+        assert!(receivers.are_at_work(now));
+        let (granted, _waits) = oneshot::channel();
+        let ask = Ask {
+            call: opened.call,
+            bytes: 1 << 20,
+            granted,
+        };
+        receivers.ask(ask, now);
+        assert!(!receivers.are_at_work(now));
+        receivers.failed(opened.call, ErrorKind::Timeout, now);
+        assert!(receivers.are_at_work(now), "another comes after a while");
+        let due = receivers.held_back_until().expect("a wait");
+        assert!(!receivers.are_at_work(due), "there may be no room for it");
     }
 
     #[tokio::test]
@@ -289,7 +356,7 @@ mod tests {
         let mut receivers = Receivers::new(4, 1000);
         let now = Instant::now();
         let first = receivers.open(10, now, 20, 25_000, 0).expect("room");
-        receivers.returned(first.call, vec![1000; 10]);
+        receivers.returned(first.call, vec![1000; 10], now);
         assert!(receivers.open(10, now, 9, 25_000, 991).is_none(), "too few slots");
         assert!(receivers.open(10, now, 990, 12_499, 10).is_none(), "too few bytes");
         assert!(receivers.open(10, now, 10, 12_500, 10).is_some());
@@ -310,11 +377,11 @@ mod tests {
         let mut receivers = Receivers::new(1, 1000);
         let now = Instant::now();
         let call = receivers.open(10, now, 100, 1 << 20, 0).expect("room").call;
-        receivers.returned(call, [10]);
+        receivers.returned(call, [10], now);
         assert_eq!(receivers.open(10, now, 100, 1 << 20, 0).expect("room").bytes, 11_250);
         let mut receivers = Receivers::new(1, 1000);
         let call = receivers.open(10, now, 100, 1 << 20, 0).expect("room").call;
-        receivers.returned(call, [5000]);
+        receivers.returned(call, [5000], now);
         assert_eq!(receivers.open(10, now, 100, 1 << 20, 0).expect("room").bytes, 62_500);
     }
 
@@ -358,7 +425,7 @@ mod tests {
         let now = Instant::now();
         let first = receivers.open(1, now, 1, 1_250, 0).expect("room");
         assert_eq!((first.max, first.bytes), (1, 1_250));
-        receivers.returned(first.call, [1000]);
+        receivers.returned(first.call, [1000], now);
         let second = receivers.open(10, now, 11, 13_750, 1).expect("room");
         assert_eq!(second.max, 10);
         assert!(receivers.open(1, now, 10, 13_750, 1).is_none(), "too few slots");
@@ -366,7 +433,7 @@ mod tests {
         let third = receivers.open(1, now, 11, 13_750, 1);
         assert!(third.is_some(), "the one that came made room for a second call");
         assert_eq!((receivers.reserved_messages, receivers.reserved_bytes), (11, 13_750));
-        receivers.returned(second.call, []);
+        receivers.returned(second.call, [], now);
         receivers.failed(third.expect("open").call, ErrorKind::Timeout, now);
         assert_eq!((receivers.reserved_messages, receivers.reserved_bytes), (0, 0));
     }
@@ -383,7 +450,7 @@ mod tests {
         receivers.failed(one.call, ErrorKind::Timeout, later);
         let again = receivers.open(10, last, ROOMY.0, ROOMY.1, 0).expect("room");
         assert_eq!((&again.attempt, again.max), (&one.attempt, 1));
-        receivers.returned(again.call, [1000]);
+        receivers.returned(again.call, [1000], now);
         let again = receivers.open(10, last, ROOMY.0, ROOMY.1, 0).expect("room");
         assert_eq!((&again.attempt, again.max), (&many.attempt, 10));
     }
@@ -392,9 +459,9 @@ mod tests {
     fn switched_to_large(now: Instant) -> (Receivers, Vec<u64>, Vec<oneshot::Receiver<()>>) {
         let mut receivers = Receivers::new(4, 100);
         let first = receivers.open(10, now, 1000, 100_000, 0).expect("room").call;
-        receivers.returned(first, [100; 10]);
+        receivers.returned(first, [100; 10], now);
         let second = receivers.open(10, now, 1000, 100_000, 0).expect("room").call;
-        receivers.returned(second, [100; 10]);
+        receivers.returned(second, [100; 10], now);
         let calls: Vec<_> = std::iter::from_fn(|| receivers.open(10, now, 1000, 100_000, 0)).collect();
         let calls: Vec<_> = calls.iter().map(|opened| opened.call).collect();
         let asked = calls[..2].iter().map(|call| {
@@ -424,7 +491,7 @@ mod tests {
         );
         assert!(receivers.reserved_bytes <= 100_000);
         assert_eq!(
-            receivers.returned(calls[0], [4_000; 10]),
+            receivers.returned(calls[0], [4_000; 10], now),
             Some(now),
             "the lease began before the wait"
         );
@@ -444,7 +511,7 @@ mod tests {
         assert!(asked[0].try_recv().is_ok(), "though other calls wait too");
         receivers.let_in(10_000, 0);
         assert!(asked[1].try_recv().is_err(), "one at a time");
-        receivers.returned(calls[0], [4_000; 10]);
+        receivers.returned(calls[0], [4_000; 10], now);
         receivers.let_in(10_000, 0);
         assert!(asked[1].try_recv().is_ok());
     }

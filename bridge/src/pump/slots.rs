@@ -114,6 +114,11 @@ impl Lease {
         }
     }
 
+    /// Whether the source lets anybody hold the message until then.
+    pub(crate) fn may_last_until(&self, time: Instant) -> bool {
+        time < self.since + LONGEST_HOLD
+    }
+
     /// Returns how long from now the lease may be made, in whole seconds; nothing where that gains too little to be
     /// worth a call, as near the longest hold, after which the message goes back to the source.
     pub(crate) fn extension(&self, now: Instant, visibility: Duration) -> Option<Duration> {

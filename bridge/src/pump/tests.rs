@@ -472,6 +472,33 @@ async fn replies_larger_than_expected_never_exceed_the_limit_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reply_waits_for_room_as_long_as_its_messages_are_ours() {
+    let settings = Settings {
+        max_bytes: 300_000,
+        visibility: Duration::from_secs(120),
+        ..settings()
+    };
+    let sized = |n, length| crate::source::Message {
+        body: "x".repeat(length),
+        ..message(n)
+    };
+    let messages = (0..10)
+        .map(|n| sized(n, 9_000))
+        .chain((10..20).map(|n| sized(n, 20_000)));
+    let rig = Rig::start(settings, messages, |queue, sink| {
+        queue.sizes_are_known();
+        sink.stand_still();
+    });
+    // Longer than any call may take that does not wait for room.
+    rig.pass(Duration::from_secs(90)).await;
+    assert_eq!((rig.counts().in_flight, rig.queue.hidden().len()), (10, 20));
+    rig.sink.go_on();
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    let counts = rig.counts();
+    assert_eq!((counts.received, counts.sent, counts.source_errors), (20, 20, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_shared_a_batch_with_poison_is_sent_again_alone_and_not_given_back() {
     let rig = Rig::start(settings(), (0..5).map(message), |_, sink| {
         for n in 0..5 {
@@ -482,4 +509,34 @@ async fn what_shared_a_batch_with_poison_is_sent_again_alone_and_not_given_back(
     rig.pass(Duration::from_secs(10)).await;
     assert_eq!((rig.sink.stored().len(), rig.counts().released), (5, 0));
     assert!((0..5).all(|n| rig.sink.tries().contains(&format!("message-{n} alone"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_that_would_outlast_the_longest_hold_end_before_it() {
+    let patient = Settings {
+        max_retries: 100,
+        backoff: Duration::from_secs(900),
+        ..settings()
+    };
+    let rig = Rig::start(patient, [message(0)], |_, sink| sink.poison("message-0"));
+    rig.until("it is parked", |rig| rig.counts().deleted == 1).await;
+    let counts = rig.counts();
+    assert_eq!((counts.dead_lettered, counts.received, counts.leases_lost), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_lease_is_extended_however_many_there_are() {
+    let many = Settings {
+        max_messages: 4_000,
+        visibility: Duration::from_secs(4),
+        max_bytes: 1 << 30,
+        ..settings()
+    };
+    let rig = Rig::start(many, (0..4_000).map(message), |_, sink| sink.stand_still());
+    rig.until("all are held", |rig| rig.counts().in_flight == 4_000).await;
+    rig.until("all are extended again and again, or one is lost", |rig| {
+        rig.counts().leases_extended >= 4_000 * 3 || rig.counts().leases_lost > 0
+    })
+    .await;
+    assert_eq!(rig.counts().leases_lost, 0);
 }

@@ -121,3 +121,42 @@ async fn a_group_is_given_back_in_order() {
     assert_eq!(sink.stored(), ["message-0", "message-1", "message-2"]);
     assert_eq!(queue.left().len(), 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_does_not_go_round_through_polls_that_are_still_open() {
+    let rig = Rig::start(settings(), (0..200).map(message), |_, _| {});
+    rig.until("all are through and every receiver polls", |rig| {
+        rig.counts().deleted == 200 && rig.queue.open_receives() == 4
+    })
+    .await;
+    rig.begin_stop();
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.queue.push(message(1000));
+    let (ending, took, queue, ..) = rig.finish(began).await;
+    assert_eq!((ending, queue.hidden()), (Ending::Drained, vec![]));
+    assert_eq!(queue.deliveries("message-1000"), 1);
+    assert!(took < Duration::from_secs(25), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_to_repeat_a_delete_that_failed() {
+    let hasty = Settings {
+        drain: Duration::from_secs(2),
+        ..settings()
+    };
+    let rig = Rig::start(hasty, (0..5).map(message), |queue, _| queue.settle_is_down(true));
+    rig.until("deletes failed often", |rig| rig.counts().delete_failures >= 5 * 8)
+        .await;
+    rig.queue.settle_is_down(false);
+    let (ending, _, queue, ..) = rig.stop().await;
+    assert_eq!((ending, queue.left()), (Ending::Drained, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bridge_that_is_stopped_as_it_begins_opens_no_poll() {
+    let rig = Rig::start(settings(), [], |_, _| {});
+    let (ending, took, queue, ..) = rig.stop().await;
+    assert_eq!((ending, queue.attempts().len()), (Ending::Drained, 0));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}

@@ -5,7 +5,7 @@
 //! librdkafka retries what can be retried for as long as it takes; leases are extended meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use penstock_crds::{Compression, RecordKey};
@@ -39,6 +39,10 @@ const REBUILD_PAUSE: Duration = Duration::from_secs(2);
 /// How long a producer's thread waits for outcomes at a time. They wake it; this is how long a producer that was
 /// replaced stays at most.
 const POLL: Duration = Duration::from_secs(5);
+
+/// How long a producer that was begun anew may still hear of what it has on its way. Kafka may have stored that, and
+/// knows its own repeats by their producer alone: sent by another it would be stored twice. A broker is seldom away longer.
+const LAST_WORDS: Duration = Duration::from_secs(300);
 
 /// What the sink writes, and how.
 #[derive(Debug, Clone)]
@@ -85,6 +89,7 @@ impl KafkaSink {
             context: context.clone(),
             outcomes: outcomes.clone(),
             built: Mutex::default(),
+            former: Mutex::default(),
             said: Mutex::default(),
         };
         let together = lane(shared_config(&settings, LARGEST_BATCH));
@@ -144,23 +149,24 @@ impl Sink for KafkaSink {
         }
     }
 
-    fn renew(&self) {
-        for lane in [&self.together, &self.alone] {
-            if let Some((producer, _)) = &*lane.built() {
-                producer.context().broken.store(true, Ordering::Relaxed);
-                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
-            }
-        }
+    fn renew(&self) -> bool {
+        let begun = [&self.together, &self.alone].map(Lane::renew);
+        begun.contains(&true)
     }
 
     fn abandon(&self) {
         for lane in [&self.together, &self.alone] {
-            if let Some((producer, _)) = &*lane.built() {
-                // Not waited for: the threads that purge may hang in a name lookup, just when Kafka is gone.
-                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+            let producer = lane.built().as_ref().map(|(producer, _)| producer.clone());
+            for producer in producer.into_iter().chain(lane.former().upgrade()) {
+                give_up(&producer);
             }
         }
     }
+}
+
+/// Gives up what a producer holds. Not waited for: the threads that do it may hang in a name lookup, just when Kafka is gone.
+fn give_up(producer: &Courier) {
+    producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
 }
 
 /// One producer, made anew when librdkafka declares it broken for good.
@@ -169,6 +175,8 @@ struct Lane {
     context: Context,
     outcomes: Outcomes,
     built: Mutex<Option<(Arc<Courier>, Instant)>>,
+    /// The one before, while it waits for outcomes.
+    former: Mutex<Weak<Courier>>,
     said: Mutex<Seldom>,
 }
 
@@ -205,6 +213,30 @@ impl Lane {
         Ok(producer)
     }
 
+    /// Has another producer made for what comes next; the one that is there keeps what it has, and its outcomes come. One
+    /// at a time, so that there are never more than two. Returns whether it did.
+    fn renew(&self) -> bool {
+        let mut former = self.former();
+        let Some((producer, _)) = &*self.built() else {
+            return false;
+        };
+        if former.upgrade().is_some() {
+            return false;
+        }
+        producer.context().broken.store(true, Ordering::Relaxed);
+        *former = Arc::downgrade(producer);
+        let leaving = producer.clone();
+        let thread = std::thread::Builder::new().name("kafka-last-words".to_owned());
+        if thread.spawn(move || hear_out(&leaving)).is_err() {
+            give_up(producer);
+        }
+        true
+    }
+
+    fn former(&self) -> std::sync::MutexGuard<'_, Weak<Courier>> {
+        self.former.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn make_anew_with(&mut self, config: ClientConfig) {
         self.config = config;
         self.built().take();
@@ -213,6 +245,15 @@ impl Lane {
     fn built(&self) -> std::sync::MutexGuard<'_, Option<(Arc<Courier>, Instant)>> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Keeps a producer until it has an outcome for everything, or long enough.
+fn hear_out(producer: &Courier) {
+    let since = std::time::Instant::now();
+    while producer.in_flight_count() > 0 && since.elapsed() < LAST_WORDS {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    give_up(producer);
 }
 
 /// Has a thread wait for the producer's outcomes, until nobody else holds the producer. The library's own looks ten times
@@ -409,6 +450,34 @@ mod tests {
         let second = sink.together.producer().expect("a producer");
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&second, &sink.together.producer().expect("a producer")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_producer_that_is_begun_anew_keeps_what_it_may_have_on_its_way() {
+        let (outcomes, deliveries) = crate::sink::outcomes::outcomes();
+        let sink = KafkaSink::new(settings(Compression::None), outcomes).expect("a sink");
+        sink.send(Ticket(1), &crate::pump::fake::message(1), Route::Together)
+            .expect("it is taken");
+        let first = sink.together.producer().expect("a producer");
+        tokio::time::advance(REBUILD_PAUSE).await;
+        assert!(sink.renew());
+        sink.send(Ticket(2), &crate::pump::fake::message(2), Route::Together)
+            .expect("it is taken");
+        let second = sink.together.producer().expect("a producer");
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!((first.in_flight_count(), second.in_flight_count()), (1, 1));
+        sink.together.renew();
+        let still = sink.together.producer().expect("a producer");
+        assert!(Arc::ptr_eq(&second, &still), "the former still waits for an outcome");
+        tokio::time::resume();
+        sink.abandon();
+        let mut returned = Vec::new();
+        while returned.len() < 2 {
+            tokio::time::timeout(Duration::from_secs(60), deliveries.wait())
+                .await
+                .expect("both come back");
+            deliveries.take(&mut returned);
+        }
     }
 
     #[tokio::test]

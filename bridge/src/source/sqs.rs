@@ -34,6 +34,9 @@ use wire::{Operation, Requests};
 /// The largest message that any queue takes.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
+/// How long a call may take that only asks whether it is allowed.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// How much longer than its own wait a receive call may take.
 const RECEIVE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -93,6 +96,21 @@ impl SqsQueue {
             max_message_bytes: size.unwrap_or(LARGEST_MESSAGE),
             has_redrive: attribute(QueueAttributeName::RedrivePolicy).is_some_and(|policy| !policy.is_empty()),
         })
+    }
+
+    /// Asks for what messages will need, with a receipt that nobody was given, and returns the actions that are denied.
+    /// SQS asks who is calling before it looks at the receipt.
+    pub async fn denied_actions(&self) -> Vec<&'static str> {
+        let nobodys = || Receipt("none".to_owned());
+        let (delete, hide) = tokio::join!(
+            self.settle(Settle::Delete(vec![nobodys()]), PROBE),
+            self.settle(Settle::Hide(vec![(nobodys(), Duration::ZERO)]), PROBE)
+        );
+        let answers = [("sqs:DeleteMessage", delete), ("sqs:ChangeMessageVisibility", hide)];
+        let denied = answers
+            .into_iter()
+            .filter(|(_, answer)| matches!(answer, Err(error) if error.kind == ErrorKind::Denied));
+        denied.map(|(action, _)| action).collect()
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Bytes, Error> {

@@ -161,7 +161,7 @@ fn config(queue_url: &str, topic: &str, broker: &Broker, receivers: usize, wait:
         "sink": {"topic": topic, "key": "messageId", "compression": "lz4", "linger": "5ms"},
         "kafka": {"bootstrapServers": [broker.bootstrap()], "security": {"plaintext": {}}},
         "errors": {"maxRetries": 3, "backoff": "1s"},
-        "drainTimeout": "10s",
+        "drainTimeout": "25s",
     })
 }
 

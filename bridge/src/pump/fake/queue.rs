@@ -275,7 +275,11 @@ impl Source for FakeQueue {
             let messages = if hangs { Vec::new() } else { self.pick(call.max) };
             if !messages.is_empty() || (Instant::now() >= deadline && !hangs) {
                 if self.state().sizes_are_known {
-                    call.room.grow(messages.iter().map(Message::size).sum()).await;
+                    let size = messages.iter().map(Message::size).sum();
+                    call.room.grow(size).await.map_err(|why| Error {
+                        kind: ErrorKind::Unavailable,
+                        message: why.to_string(),
+                    })?;
                 }
                 return Ok(messages);
             }

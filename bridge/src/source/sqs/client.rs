@@ -210,10 +210,11 @@ impl Deadline {
     }
 
     /// Waits for room. That time is the pump's, not the service's.
-    async fn wait_for(&mut self, room: &Room, bytes: usize) {
+    async fn wait_for(&mut self, room: &Room, bytes: usize) -> Result<(), Failure> {
         let began = Instant::now();
-        room.grow(bytes).await;
+        let granted = room.grow(bytes).await;
         self.0 += began.elapsed();
+        granted.map_err(|why| Failure::Read(why.to_string()))
     }
 }
 
@@ -227,7 +228,7 @@ async fn read(answer: &mut Answer<'_>, deadline: &mut Deadline, room: Option<&Ro
     }
     let mut granted = room.map_or(usize::MAX, |room| room.reserved);
     if let (Some(room), Some(length)) = (room, length.filter(|length| *length > granted)) {
-        deadline.wait_for(room, length).await;
+        deadline.wait_for(room, length).await?;
         granted = length;
     }
     let mut body = Body::default();
@@ -238,7 +239,7 @@ async fn read(answer: &mut Answer<'_>, deadline: &mut Deadline, room: Option<&Ro
         }
         if let Some(room) = room.filter(|_| total > granted) {
             granted = total + STEP;
-            deadline.wait_for(room, granted).await;
+            deadline.wait_for(room, granted).await?;
         }
         body.add(part, length);
     }

@@ -320,7 +320,7 @@ async fn what_is_not_reserved_is_asked_for_before_it_is_read() {
     let body = "x".repeat(24 << 20);
     let (service, client) = rig([Reply::Keep(ok(&body)), Reply::Keep(ok("small"))]).await;
     let (more, mut asked) = mpsc::channel(1);
-    let room = Room::asking(1000, 1, more);
+    let room = Room::asking(1000, 1, more, LONG);
     let (answer, ()) = tokio::join!(client.call(within(&room)), async {
         let ask = asked.recv().await.expect("it asks");
         assert_eq!(ask.bytes, body.len());
@@ -338,7 +338,7 @@ async fn an_answer_of_unknown_length_asks_as_it_grows() {
     let part = "x".repeat(1 << 20);
     let (_service, client) = rig([Reply::Keep(chunked(&[&part, &part, &part]))]).await;
     let (more, mut asked) = mpsc::channel(1);
-    let room = Room::asking(100_000, 1, more);
+    let room = Room::asking(100_000, 1, more, LONG);
     let granting = async {
         let mut granted = room.reserved;
         while let Some(ask) = asked.recv().await {
@@ -372,18 +372,32 @@ async fn an_answer_without_end_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_room_takes_none_of_the_time_of_the_call() {
     let (more, mut asked) = mpsc::channel::<crate::source::Ask>(1);
-    let room = Room::asking(0, 1, more);
+    let room = Room::asking(0, 1, more, Duration::from_secs(7200));
     tokio::spawn(async move {
         let ask = asked.recv().await.expect("it asks");
         tokio::time::sleep(Duration::from_secs(3600)).await;
         ask.granted.send(()).expect("somebody waits");
     });
     let mut deadline = Deadline(Instant::now() + SHORT);
-    deadline.wait_for(&room, 1).await;
+    deadline.wait_for(&room, 1).await.expect("room");
     assert_eq!(deadline.0, Instant::now() + SHORT);
     // Its pump is gone: nobody is left who could run out of memory.
-    deadline.wait_for(&room, 2).await;
+    deadline.wait_for(&room, 2).await.expect("room");
     assert_eq!(deadline.0, Instant::now() + SHORT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reply_waits_for_room_until_its_messages_are_somebody_elses() {
+    let (more, _asked) = mpsc::channel::<crate::source::Ask>(1);
+    let room = Room::asking(0, 1, more, LONG);
+    let waiting = room.grow(1);
+    let looking = async {
+        tokio::time::sleep(LONG / 2).await;
+        room.is_awaited()
+    };
+    let (granted, awaited) = tokio::join!(waiting, looking);
+    assert_eq!((granted, awaited), (Err(crate::source::NoRoom), true));
+    assert!(!room.is_awaited());
 }
 
 #[tokio::test]
