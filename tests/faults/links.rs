@@ -169,7 +169,7 @@ async fn holds_on(rig: Rig<'_>, visibility: Duration, broker: &Broker) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kafka_hangs_for_ten_leases_no_message_is_handed_out_again() {
-    let visibility = Duration::from_secs(2);
+    let visibility = Duration::from_secs(4);
     let (one, other) = (
         Broker::start().await.expect("a broker of its own"),
         Broker::start().await.expect("a broker of its own"),

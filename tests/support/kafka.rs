@@ -33,7 +33,7 @@ pub const SCRAM_PASSWORD: &str = "alice-of-the-suites";
 const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
 /// The id of the cluster that every broker of the suites is.
 pub const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(30);
 
 /// Where brokers and proxies are.
