@@ -393,7 +393,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
         // A message that waits after a refusal for its content is no work of the sink's.
         let sending = self.slots.at_sink() > 0 || !self.ready.is_empty();
         // Extensions are no such work: they go on for as long as something is held.
-        let settling = self.counts.deletes_pending > 0 || !self.returns.is_empty();
+        let settling = self.counts.deletes_pending > 0 || self.slots.leaving() > 0;
         let work = [
             (Part::Receive, receiving),
             (Part::Send, sending),

@@ -161,6 +161,7 @@ pub(crate) struct Slots {
     bytes: usize,
     unacknowledged: usize,
     at_sink: usize,
+    leaving: usize,
 }
 
 impl Slots {
@@ -221,9 +222,9 @@ impl Slots {
     /// Moves a slot to another state; [`Self::acknowledge`] alone makes it acknowledged.
     pub(crate) fn set_state(&mut self, id: SlotId, state: State) {
         let Some(slot) = self.get_mut(id) else { return };
-        let (before, after) = (slot.state.burdens_sink(), state.burdens_sink());
-        slot.state = state;
-        self.at_sink = self.at_sink + usize::from(after) - usize::from(before);
+        let before = std::mem::replace(&mut slot.state, state.clone());
+        self.at_sink = self.at_sink + usize::from(state.burdens_sink()) - usize::from(before.burdens_sink());
+        self.leaving = self.leaving + usize::from(state.is_leaving()) - usize::from(before.is_leaving());
     }
 
     /// Notes that the sink has the message and keeps its body, which goes on counting against the limit.
@@ -263,6 +264,7 @@ impl Slots {
             self.unacknowledged -= 1;
         }
         self.at_sink -= usize::from(slot.state.burdens_sink());
+        self.leaving -= usize::from(slot.state.is_leaving());
         Some(slot)
     }
 
@@ -303,6 +305,11 @@ impl Slots {
     /// Returns for how many messages the sink owes progress.
     pub(crate) fn at_sink(&self) -> usize {
         self.at_sink
+    }
+
+    /// Returns how many messages are on their way back.
+    pub(crate) fn leaving(&self) -> usize {
+        self.leaving
     }
 
     /// Returns the bytes held.

@@ -376,6 +376,22 @@ async fn deletes_that_get_nowhere_begin_the_connections_to_the_queue_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_that_cannot_be_given_back_turn_health_red() {
+    let settings = Settings {
+        dead_letters: false,
+        max_retries: 0,
+        visibility: Duration::from_secs(600),
+        ..settings()
+    };
+    let rig = Rig::start(settings, [message(0)], |queue, sink| {
+        sink.poison("message-0");
+        queue.fail_hides(u32::MAX);
+    });
+    rig.until("begun anew", |rig| rig.queue.renewals() > 0).await;
+    assert!(!rig.voice.health.report(tokio::time::Instant::now()).healthy);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_left_to_redrive_stays_hidden_for_its_time_although_the_first_call_failed() {
     let settings = Settings {
         dead_letters: false,
