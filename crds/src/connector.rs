@@ -43,7 +43,8 @@ pub struct ConnectorSpec {
     /// Who is told when the connector cannot keep up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alarms: Option<AlarmsSpec>,
-    /// The state in which the connector starts its life; a `TargetState` document rules from then on.
+    /// The state in which the connector starts its life; a `TargetState` document rules from then on, and an edit of this
+    /// changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_state: Option<TargetMode>,
 }

@@ -21,7 +21,7 @@ pub enum TargetMode {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TargetStateSpec {
-    /// What the connector should be doing; its document's `initialState` when missing.
+    /// What the connector should be doing. When missing, it goes on as it is; its document's `initialState` says how it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<TargetMode>,
     /// Every task is replaced once for each new time here.

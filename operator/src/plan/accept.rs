@@ -2,15 +2,18 @@
 //!
 //! A bad document never replaces a good one: the last accepted merged document stays in force and goes on being repaired.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use penstock_crds::{
-    Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Handled, Name, Phase, ProfileSpec, State,
-    TargetMode, TargetStateSpec, check_connector, merge, resolve, spec_hash,
+    Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Name, Phase, ProfileSpec, State, TargetMode,
+    TargetStateSpec, check_connector, merge, resolve, spec_hash,
 };
 
 use crate::plan::home::Home;
+
+mod life;
+
+pub(crate) use life::fresh_state;
+use life::{Former, follows_a_tombstone, mode, taken_over};
 
 /// What the spec topic says of one connector, read to its end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,7 +79,8 @@ pub struct Judged {
 pub enum Verdict {
     /// It is wanted in this form and mode.
     Keep(Box<Connector>, TargetMode),
-    /// It was withdrawn: everything goes. The cluster is where its resources are.
+    /// It was withdrawn: everything goes. The cluster is where its resources are. Faults are those of a document that was
+    /// written since, which is judged anew once nothing is left.
     Remove,
     /// Nothing was ever accepted, so there is nothing to do.
     Refuse,
@@ -86,81 +90,80 @@ pub enum Verdict {
 
 /// Judges what the topic says in the light of what was accepted before; nothing when there is nothing to know.
 pub fn accept(name: &Name, wanted: &Wanted, last: Option<&State>, home: &Home) -> Option<Judged> {
+    let refused = wanted.refused.as_ref();
     match (&wanted.connector, last) {
-        (Latest::Absent | Latest::Withdrawn, None) => wanted.refused.as_ref().map(never_accepted),
-        (Latest::Absent, Some(state)) if !state.deleting => Some(settled(Verdict::Orphan, state.clone())),
-        (Latest::Absent | Latest::Withdrawn, Some(state)) => Some(settled(
-            Verdict::Remove,
-            State {
+        (Latest::Absent | Latest::Withdrawn, None) => {
+            let state = fresh_state(String::new(), refused?.0);
+            Some(settled(Verdict::Refuse, refused, state))
+        }
+        (Latest::Absent, Some(state)) if !state.deleting => {
+            // Where a document was only ever refused, nothing was made that could be left over.
+            let verdict = match (refused, &state.accepted) {
+                (Some(_), None) => Verdict::Refuse,
+                _ => Verdict::Orphan,
+            };
+            Some(settled(verdict, refused, state.clone()))
+        }
+        (Latest::Absent | Latest::Withdrawn, Some(state)) => {
+            let state = State {
                 deleting: true,
                 ..state.clone()
-            },
-        )),
+            };
+            Some(settled(Verdict::Remove, refused, state))
+        }
+        (Latest::Written(written), Some(state)) if follows_a_tombstone(written, state) => {
+            Some(succeed(name, wanted, written, state, home))
+        }
+        (Latest::Written(written), Some(state)) if state.uid != written.uid => {
+            let state = taken_over(state, written);
+            Some(judge(name, wanted, written, Former::Lives(&state), home))
+        }
         (Latest::Written(written), last) => {
-            let last = last.map(|state| taken_over(state, written));
-            Some(judge(name, wanted, written, last.as_ref(), home))
+            let former = last.map_or(Former::None, Former::Lives);
+            Some(judge(name, wanted, written, former, home))
         }
     }
 }
 
-/// A tombstone and a new document before everything was removed begin a new incarnation, which takes over what the old one
-/// left. It keeps the old one's accepted document until it has one of its own, since that says where the resources are.
-fn taken_over(state: &State, written: &Written) -> State {
-    if state.uid == written.uid && !state.deleting {
-        return state.clone();
+/// A document that is written before everything of a withdrawn one was removed takes over what that left. If it cannot be
+/// accepted, the removal goes on: what was withdrawn is not to come back for want of a better one.
+fn succeed(name: &Name, wanted: &Wanted, written: &Written, state: &State, home: &Home) -> Judged {
+    let judged = judge(
+        name,
+        wanted,
+        written,
+        Former::Withdrawn(&taken_over(state, written)),
+        home,
+    );
+    let accepted = judged.state.accepted.as_ref().map(|accepted| accepted.generation);
+    if state.accepted.is_none() || accepted == Some(written.generation) {
+        return judged;
     }
-    State {
-        accepted: state.accepted.clone(),
-        phase: state.phase,
-        emptied: state.emptied,
-        labels: state.labels.clone(),
-        profile_generation: state.profile_generation,
-        ..fresh_state(written.uid.clone(), written.generation)
+    Judged {
+        verdict: Verdict::Remove,
+        state: State {
+            generation: judged.state.generation,
+            deleting: true,
+            ..state.clone()
+        },
+        ..judged
     }
 }
 
-fn settled(verdict: Verdict, state: State) -> Judged {
+/// Judges without a document: all that may be there is a record that could not be read.
+fn settled(verdict: Verdict, refused: Option<&(i64, Vec<Fault>)>, state: State) -> Judged {
+    let (generation, faults) = refused.cloned().unwrap_or((state.generation, Vec::new()));
     Judged {
         verdict,
-        state,
-        faults: Vec::new(),
+        state: State { generation, ..state },
+        faults,
         actor: None,
     }
 }
 
-fn never_accepted((generation, faults): &(i64, Vec<Fault>)) -> Judged {
-    let state = fresh_state(String::new(), *generation);
-    Judged {
-        verdict: Verdict::Refuse,
-        state,
-        faults: faults.clone(),
-        actor: None,
-    }
-}
-
-/// Returns the state of a connector of which nothing is known yet.
-pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
-    State {
-        uid,
-        generation,
-        owner: None,
-        profile_generation: None,
-        accepted: None,
-        phase: Phase::default(),
-        emptied: false,
-        idle_since: None,
-        create_pending: None,
-        labels: BTreeSet::new(),
-        rolled_back: None,
-        proven: None,
-        forgiven_deployment: None,
-        handled: Handled::default(),
-        deleting: false,
-    }
-}
-
-fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, home: &Home) -> Judged {
-    let mut state = last
+fn judge(name: &Name, wanted: &Wanted, written: &Written, former: Former<'_>, home: &Home) -> Judged {
+    let mut state = former
+        .state()
         .cloned()
         .unwrap_or_else(|| fresh_state(written.uid.clone(), written.generation));
     state.generation = wanted
@@ -175,7 +178,7 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, 
     match candidate(name, wanted, written) {
         Ok((accepted, connector)) => {
             let mut found = home.faults(&connector);
-            found.extend(moved(last, name, &connector));
+            found.extend(moved(former, name, &connector));
             if found.is_empty() {
                 state.profile_generation = wanted.profile.as_ref().map(|(generation, _)| *generation);
                 let before = state.accepted.replace(accepted);
@@ -198,8 +201,7 @@ fn judge(name: &Name, wanted: &Wanted, written: &Written, last: Option<&State>, 
     let actor = newest_actor(wanted, written);
     let verdict = match in_force(name, &state) {
         Some(connector) => {
-            let asked = wanted.target.as_ref().and_then(|target| target.state);
-            let mode = asked.unwrap_or(connector.initial_state);
+            let mode = mode(wanted, former, &connector, &mut state);
             Verdict::Keep(Box::new(connector), mode)
         }
         None => Verdict::Refuse,
@@ -278,16 +280,31 @@ fn in_profile(fault: &Fault, document: &Envelope<ConnectorSpec>) -> Fault {
 /// Returns why the document cannot take the place of the accepted one while the service lives: ECS can neither move a
 /// service to another cluster nor give it another launch type. That a stop was decided is not enough: its calls may have
 /// failed, and what they left would be looked for elsewhere.
-fn moved(last: Option<&State>, name: &Name, next: &Connector) -> Option<Fault> {
-    let state = last.filter(|state| !(state.phase == Phase::Stopped && state.emptied))?;
+fn moved(former: Former<'_>, name: &Name, next: &Connector) -> Option<Fault> {
+    let state = former.state()?;
+    if state.phase == Phase::Stopped && state.emptied {
+        return None;
+    }
     let now = in_force(name, state)?;
-    let fault = |path: &str, from: String, to: String| Fault {
-        path: path.to_owned(),
-        value: Some(to),
-        why: format!("a running connector cannot change it from `{from}`: ECS would need another service"),
-        remedy: format!(
-            "run `penstock stop {name}`, wait until it is stopped, apply this document, then `penstock resume {name}`"
-        ),
+    let fault = |path: &str, from: String, to: String| {
+        let (why, remedy) = match former {
+            Former::Withdrawn(_) => (
+                format!("what was withdrawn under this name has `{from}` and is removed first"),
+                "wait: this document is judged anew once nothing is left of that".to_owned(),
+            ),
+            _ => (
+                format!("a running connector cannot change it from `{from}`: ECS would need another service"),
+                format!(
+                    "run `penstock stop {name}`, wait until it is stopped, apply this document, then `penstock resume {name}`"
+                ),
+            ),
+        };
+        Fault {
+            path: path.to_owned(),
+            value: Some(to),
+            why,
+            remedy,
+        }
     };
     if now.service.cluster != next.service.cluster {
         return Some(fault(
@@ -320,3 +337,6 @@ fn newest_actor(wanted: &Wanted, written: &Written) -> Option<String> {
 pub fn is_new(requested: Option<Timestamp>, handled: Option<Timestamp>) -> bool {
     requested.is_some() && requested > handled
 }
+
+#[cfg(test)]
+mod tests;

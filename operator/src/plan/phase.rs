@@ -22,6 +22,24 @@ pub struct Inputs<'a> {
     pub now: Timestamp,
 }
 
+/// Returns what a phase was asked for by.
+pub fn mode(phase: Phase) -> TargetMode {
+    match phase {
+        Phase::Awake | Phase::Asleep => TargetMode::Running,
+        Phase::Paused => TargetMode::Paused,
+        Phase::Stopped => TargetMode::Stopped,
+    }
+}
+
+/// Returns the phase that a connector begins with.
+pub fn first(mode: TargetMode) -> Phase {
+    match mode {
+        TargetMode::Running => Phase::Awake,
+        TargetMode::Paused => Phase::Paused,
+        TargetMode::Stopped => Phase::Stopped,
+    }
+}
+
 /// Returns the next phase and since when the queue has been empty.
 pub fn next(inputs: Inputs<'_>) -> (Phase, Option<Timestamp>) {
     match inputs.mode {

@@ -162,7 +162,13 @@ pub fn is_news(previous: Option<&Status>, next: &Status) -> bool {
 /// Says when to look again.
 pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     if is_gone(outcome) {
-        return Next::Forget;
+        // A document that could not take over what was removed is judged as a new one now.
+        let stands = !outcome.judged.faults.is_empty();
+        return if stands {
+            Next::After(Duration::ZERO)
+        } else {
+            Next::Forget
+        };
     }
     if let Some(failure) = outcome.failure {
         return match failure {

@@ -15,6 +15,7 @@ use crate::samples::{connector, home, orders, orders_spec, owner, profile, wante
 
 mod home;
 mod labels;
+mod lives;
 mod ready;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.

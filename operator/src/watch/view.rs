@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use penstock_crds::{
-    API_VERSION, ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, Metadata, Name, Phase, ProfileSpec,
-    State, TargetMode, TargetStateSpec, parse_document,
+    API_VERSION, ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, Metadata, Name, ProfileSpec, State,
+    TargetStateSpec, parse_document,
 };
 use penstock_kafka::Record;
 
@@ -127,8 +127,10 @@ impl View {
             target_actor: target.and_then(|good| good.actor.clone()),
             target_refused: self.targets.get(name).and_then(|slot| slot.refused.clone()),
         };
-        match last {
-            Some(state) => self.in_place_of_compacted(name, state, wanted),
+        // Compaction keeps only the latest record of a key, also when that one is refused. What the good record before it
+        // said is then in the state alone.
+        match last.filter(|_| connector.is_some_and(Slot::is_without_a_past)) {
+            Some(state) => document_of(name, state, wanted),
             None => wanted,
         }
     }
@@ -153,18 +155,6 @@ impl View {
     /// Returns how many records were refused since the view began.
     pub fn refusals(&self) -> u64 {
         self.refusals
-    }
-
-    /// Compaction keeps only the latest record of a key, also when that one is refused. What the good record before it
-    /// said is then in the state alone.
-    fn in_place_of_compacted(&self, name: &Name, state: &State, mut wanted: Wanted) -> Wanted {
-        if self.targets.get(name).is_some_and(Slot::is_without_a_past) {
-            wanted.target = Some(target_of(state.phase));
-        }
-        if self.connectors.get(name).is_some_and(Slot::is_without_a_past) {
-            wanted = document_of(name, state, wanted);
-        }
-        wanted
     }
 
     fn latest(&self, slot: &Slot<ConnectorSpec>, last: Option<&State>) -> Latest {
@@ -280,18 +270,6 @@ impl<Spec> Default for Slot<Spec> {
 
 fn slot<'a, Spec>(slots: &'a mut BTreeMap<Name, Slot<Spec>>, name: &Name) -> &'a mut Slot<Spec> {
     slots.entry(name.clone()).or_default()
-}
-
-fn target_of(phase: Phase) -> TargetStateSpec {
-    let mode = match phase {
-        Phase::Awake | Phase::Asleep => TargetMode::Running,
-        Phase::Paused => TargetMode::Paused,
-        Phase::Stopped => TargetMode::Stopped,
-    };
-    TargetStateSpec {
-        state: Some(mode),
-        ..TargetStateSpec::default()
-    }
 }
 
 /// The accepted document was merged with its profile already, so that an empty one is laid under it.

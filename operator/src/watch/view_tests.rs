@@ -1,4 +1,4 @@
-use penstock_crds::Handled;
+use penstock_crds::{Handled, Phase};
 use serde_json::{Value, json};
 
 use super::*;
@@ -232,25 +232,6 @@ fn a_good_document_that_compaction_removed_behind_a_bad_one_is_taken_from_the_st
         ..state
     };
     assert_eq!(view.wanted(&name("orders"), Some(&deleting)).connector, Latest::Absent);
-}
-
-#[test]
-fn a_pause_that_compaction_removed_behind_a_bad_record_is_taken_from_the_state() {
-    let view = view([orders(3), garbage(9, "TargetState/orders")]);
-    let paused = State {
-        phase: Phase::Paused,
-        ..state("topic/0/3")
-    };
-    let target = view
-        .wanted(&name("orders"), Some(&paused))
-        .target
-        .expect("it stays paused");
-    assert_eq!(target.state, Some(TargetMode::Paused));
-    assert_eq!(view.wanted(&name("orders"), None).target, None);
-    let mut withdrawn = view;
-    withdrawn.apply(&record(10, "TargetState/orders", None));
-    withdrawn.apply(&garbage(11, "TargetState/orders"));
-    assert_eq!(withdrawn.wanted(&name("orders"), Some(&paused)).target, None);
 }
 
 #[test]
