@@ -78,9 +78,12 @@ pub fn tags(connector: &Connector, state: &State, around: &Surroundings) -> BTre
 
 fn service(connector: &Connector, state: &State, target: Option<&TargetStateSpec>, around: &Surroundings) -> Service {
     let wanted = &connector.service;
+    // A request that was withdrawn, or lost behind a bad one, has been carried out all the same.
+    let asked = target.and_then(|target| target.restarted_at);
+    let restarted_at = asked.max(state.handled.restarted_at);
     Service {
         revision: Revision {
-            task_definition: task::task_definition(connector, target, &around.owner.name),
+            task_definition: task::task_definition(connector, restarted_at, &around.owner.name),
             subnets: wanted.subnets.iter().cloned().collect(),
             security_groups: wanted.security_groups.iter().cloned().collect(),
             public_ip: wanted.public_ip,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use penstock_crds::{
     Architecture, BRIDGE_CONFIG_VARIABLE, BridgeConfig, Capacity, Connector, KAFKA_CERTIFICATE_VARIABLE,
     KAFKA_PASSWORD_VARIABLE, KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE, KAFKA_PRIVATE_KEY_VARIABLE, KAFKA_USERNAME_VARIABLE,
     KafkaSecurity, LaunchType, Placement, PlacementConstraintType, PlacementStrategyType, SecretReference,
-    TargetStateSpec,
 };
 
 use crate::plan::owner::OperatorName;
@@ -18,7 +18,7 @@ const RESTARTED_AT: &str = "penstock.dev/restarted-at";
 
 pub(super) fn task_definition(
     connector: &Connector,
-    target: Option<&TargetStateSpec>,
+    restarted_at: Option<Timestamp>,
     operator: &OperatorName,
 ) -> TaskDefinition {
     let task = &connector.task;
@@ -33,13 +33,12 @@ pub(super) fn task_definition(
         compatibility: compatibility(&connector.service.capacity).to_owned(),
         task_role: task.task_role.clone(),
         execution_role: task.execution_role.clone(),
-        container: container(connector, target),
+        container: container(connector, restarted_at),
     }
 }
 
-fn container(connector: &Connector, target: Option<&TargetStateSpec>) -> Container {
+fn container(connector: &Connector, restarted_at: Option<Timestamp>) -> Container {
     let task = &connector.task;
-    let restarted_at = target.and_then(|target| target.restarted_at);
     Container {
         name: "penstock-bridge".to_owned(),
         image: task.image.clone(),

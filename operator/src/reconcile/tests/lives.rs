@@ -84,3 +84,27 @@ async fn an_edit_of_the_initial_state_stops_nothing() {
     assert_eq!((world.accepted(), world.phase()), (Some(8), Some(Phase::Awake)));
     assert_eq!(world.cloud.observed(&orders()).life, ServiceLife::Active);
 }
+
+#[tokio::test]
+async fn tasks_are_not_replaced_because_the_request_to_replace_them_is_gone() {
+    let (world, mut told) = running().await;
+    told.target = Some(TargetStateSpec {
+        restarted_at: Some(ticking()),
+        ..TargetStateSpec::default()
+    });
+    world.converge(&told).await;
+    told.target = None;
+    let world = world.restarted();
+    world.pass(&told).await;
+    assert_eq!(world.cloud.take_calls(), Vec::<String>::new());
+    told.target = Some(TargetStateSpec {
+        restarted_at: Some(ticking()),
+        ..TargetStateSpec::default()
+    });
+    world.pass(&told).await;
+    let calls = world.cloud.take_calls();
+    assert!(
+        calls.contains(&"UpdateService".to_owned()),
+        "a later one is made: {calls:?}"
+    );
+}
