@@ -212,6 +212,7 @@ impl World {
                 region: REGION.to_owned(),
             },
             orphans: Orphans::default(),
+            audit_period: Duration::MAX,
             metrics: Metrics::default(),
             now: jiff::Timestamp::now,
         })

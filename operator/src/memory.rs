@@ -51,11 +51,21 @@ impl Change {
 /// The most calls of a connector that wait to be told of; a status has to fit a Kafka record.
 const MOST_UNTOLD: usize = 100;
 
+/// Of which topics nobody knows whether they hold what is remembered: a write got no answer, and may take place later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// Of the state topic.
+    pub state: bool,
+    /// Of the status topic.
+    pub status: bool,
+}
+
 /// The last state and status of every connector, and what no status could tell yet.
 #[derive(Debug, Default)]
 pub struct Memory {
     by_name: Mutex<BTreeMap<Name, Remembered>>,
     untold: Mutex<BTreeMap<Name, Vec<ActionStatus>>>,
+    doubted: Mutex<BTreeMap<Name, Doubt>>,
 }
 
 impl Memory {
@@ -64,20 +74,39 @@ impl Memory {
         Self {
             by_name: Mutex::new(by_name),
             untold: Mutex::default(),
+            doubted: Mutex::default(),
         }
     }
 
-    /// Returns the calls of earlier passes that no status has told of, oldest first.
+    /// Notes a call that was made: it is owed to the next status that is written; of very many, the latest are.
+    pub fn owe(&self, name: &Name, call: ActionStatus) {
+        let mut untold = self.lock_untold();
+        let owed = untold.entry(name.clone()).or_default();
+        owed.push(call);
+        owed.drain(..owed.len().saturating_sub(MOST_UNTOLD));
+    }
+
+    /// Notes that the status as it stands tells of every call.
+    pub fn told(&self, name: &Name) {
+        self.lock_untold().remove(name);
+    }
+
+    /// Returns the calls that no status has told of, oldest first.
     pub fn untold(&self, name: &Name) -> Vec<ActionStatus> {
         self.lock_untold().get(name).cloned().unwrap_or_default()
     }
 
-    /// Keeps calls whose status could not be written until the next one can; of very many, the latest.
-    pub fn owe(&self, name: &Name, mut actions: Vec<ActionStatus>) {
-        actions.drain(..actions.len().saturating_sub(MOST_UNTOLD));
-        if !actions.is_empty() {
-            self.lock_untold().insert(name.clone(), actions);
-        }
+    /// Returns which topics may not hold what is remembered of `name`.
+    pub fn doubt(&self, name: &Name) -> Doubt {
+        self.lock_doubted().get(name).copied().unwrap_or_default()
+    }
+
+    /// Notes that a change is on its way to the topics. Until it is kept they may hold it or not.
+    pub fn send(&self, name: &Name, change: &Change) {
+        let mut doubted = self.lock_doubted();
+        let doubt = doubted.entry(name.clone()).or_default();
+        doubt.state |= change.state.is_some();
+        doubt.status |= change.status.is_some();
     }
 
     /// Returns what is remembered of `name`.
@@ -105,8 +134,14 @@ impl Memory {
             None => {}
         }
         if change.status.is_some() {
-            self.lock_untold().remove(name);
+            self.told(name);
         }
+        let mut doubted = self.lock_doubted();
+        if let Some(doubt) = doubted.get_mut(name) {
+            doubt.state &= change.state.is_none();
+            doubt.status &= change.status.is_none();
+        }
+        doubted.retain(|_, doubt| *doubt != Doubt::default());
         if entry == &Remembered::default() {
             by_name.remove(name);
         }
@@ -114,6 +149,10 @@ impl Memory {
 
     fn lock_untold(&self) -> MutexGuard<'_, BTreeMap<Name, Vec<ActionStatus>>> {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_doubted(&self) -> MutexGuard<'_, BTreeMap<Name, Doubt>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Remembered>> {

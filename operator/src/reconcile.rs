@@ -1,6 +1,7 @@
 //! One pass for one connector: a few named steps, safe to repeat, and safe to abandon after any of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use penstock_crds::{ActionStatus, Connector, Name, State, Status};
@@ -24,6 +25,7 @@ use crate::telemetry::Metrics;
 mod farewell;
 
 use farewell::farewell;
+pub use farewell::is_over;
 
 /// What every pass works with.
 #[derive(Debug)]
@@ -42,10 +44,23 @@ pub struct Context<C, J> {
     pub home: Home,
     /// What nobody wants or remembers, as it was last looked for.
     pub orphans: Orphans,
+    /// How long the last status of what is gone stays.
+    pub audit_period: Duration,
     /// What the operator counts.
     pub metrics: Metrics,
     /// The clock.
     pub now: fn() -> Timestamp,
+}
+
+impl<C, J: Journal> Context<C, J> {
+    /// Writes a change to the topics and keeps it. Whoever gets an error, or does not wait for the end, has to expect that
+    /// the topics hold it all the same: the next pass writes what is true then.
+    async fn publish(&self, name: &Name, change: &Change) -> Result<(), journal::Error> {
+        self.memory.send(name, change);
+        self.journal.publish(name, change).await?;
+        self.memory.keep(name, change);
+        Ok(())
+    }
 }
 
 /// Why a pass was cut short.
@@ -220,7 +235,9 @@ impl Pass<'_> {
         if error.is_none() {
             tracing::info!(action = %action, request_id, "Applied");
         }
-        self.taken.push(record(action, subject, request_id, error));
+        let call = record(action, subject, request_id, error);
+        ctx.memory.owe(self.name, call.clone());
+        self.taken.push(call);
         applied
     }
 
@@ -233,9 +250,7 @@ impl Pass<'_> {
             state: Some(StateChange::Put(Box::new(plan.state.clone()))),
             status: None,
         };
-        ctx.journal.publish(self.name, &change).await.map_err(Error::Publish)?;
-        ctx.memory.keep(self.name, &change);
-        Ok(())
+        ctx.publish(self.name, &change).await.map_err(Error::Publish)
     }
 
     async fn finish<C: Cloud, J: Journal>(self, ctx: &Context<C, J>, made: Made) -> Next {
@@ -252,29 +267,35 @@ impl Pass<'_> {
             now: (ctx.now)(),
         };
         let status = status(outcome);
-        let mut actions = ctx.memory.untold(self.name);
-        actions.extend(status.actions.iter().cloned());
         let told = Status {
-            actions,
+            actions: ctx.memory.untold(self.name),
             ..status.clone()
         };
-        let gone = is_gone(outcome);
-        let state = made.plan.as_ref().map_or(&self.judged.state, |plan| &plan.state);
         let last = ctx.memory.get(self.name).state;
+        let state = made.plan.as_ref().map_or(&self.judged.state, |plan| &plan.state);
+        let state = match self.judged.verdict {
+            // Nothing is remembered of it that was not remembered before: it is nobody's to keep.
+            Verdict::Orphan => last.as_ref(),
+            _ if is_gone(outcome) => None,
+            // Without an incarnation there is only a refused record.
+            _ => Some(state).filter(|state| !state.uid.is_empty()),
+        };
+        let doubt = ctx.memory.doubt(self.name);
+        let is_told = !doubt.status && !is_news(self.remembered.status.as_ref(), &told);
+        if is_told {
+            ctx.memory.told(self.name);
+        }
         let change = Change {
-            // Of an orphan nothing is remembered that was not remembered before: it is nobody's to keep.
-            state: state_change(state, gone, last.as_ref()).filter(|_| self.judged.verdict != Verdict::Orphan),
-            status: is_news(self.remembered.status.as_ref(), &told).then(|| StatusChange::Put(Box::new(told.clone()))),
+            state: (doubt.state || state != last.as_ref()).then(|| state_change(state)),
+            status: (!is_told).then(|| StatusChange::Put(Box::new(told))),
         };
         ctx.metrics.observed(self.name, &status);
-        if !change.is_empty() {
-            if let Err(error) = ctx.journal.publish(self.name, &change).await {
-                tracing::error!(error = chain(&error), "State and status not written");
-                ctx.memory.owe(self.name, told.actions);
-                ctx.metrics.pass_failed("publish");
-                return Next::Backoff;
-            }
-            ctx.memory.keep(self.name, &change);
+        if !change.is_empty()
+            && let Err(error) = ctx.publish(self.name, &change).await
+        {
+            tracing::error!(error = chain(&error), "State and status not written");
+            ctx.metrics.pass_failed("publish");
+            return Next::Backoff;
         }
         next(outcome, &status)
     }
@@ -358,13 +379,8 @@ async fn looked_at_again<C: Cloud>(cloud: &C, judged: &Judged, first: Option<Que
     read.ok().map(|depth| QueueDepth { deleted, ..depth })
 }
 
-/// A connector without an incarnation has only a refused document: there is nothing to remember but the status.
-fn state_change(state: &State, gone: bool, last: Option<&State>) -> Option<StateChange> {
-    if gone {
-        return last.map(|_| StateChange::Remove);
-    }
-    let news = !state.uid.is_empty() && last != Some(state);
-    news.then(|| StateChange::Put(Box::new(state.clone())))
+fn state_change(state: Option<&State>) -> StateChange {
+    state.map_or(StateChange::Remove, |state| StateChange::Put(Box::new(state.clone())))
 }
 
 /// Deletes matter only where a connector may fall asleep; the window is its cooldown.

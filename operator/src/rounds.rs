@@ -3,21 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use penstock_crds::{Connector, Health, Name, Phase, State};
+use penstock_crds::{Connector, Name, Phase, State};
 
 use crate::cloud::Cloud;
 use crate::journal::Journal;
-use crate::memory::{Change, Remembered, StatusChange};
+use crate::memory::Remembered;
 use crate::orphans::{cluster_of, kept, last_told, orphans, unfinished};
 use crate::plan::accept::in_force;
 use crate::plan::desired::{Surroundings, is_foreign_queue};
 use crate::plan::resources::Subject;
 use crate::queue::Queue;
-use crate::reconcile::Context;
+use crate::reconcile::{Context, is_over};
 
 /// Queues read at once.
 const AT_ONCE: usize = 16;
@@ -150,23 +149,11 @@ fn orphaned_clusters(set: &BTreeSet<String>, remembered: &BTreeMap<Name, Remembe
         .collect()
 }
 
-/// Removes the status of connectors that were deleted longer ago than the audit period.
-pub async fn end_old_statuses<C: Cloud, J: Journal>(ctx: &Arc<Context<C, J>>, audit_period: Duration) {
-    let period = SignedDuration::try_from(audit_period).unwrap_or(SignedDuration::MAX);
-    for (name, remembered) in ctx.memory.all() {
-        let Some(status) = remembered.status.filter(|status| status.health == Health::Deleted) else {
-            continue;
-        };
-        if remembered.state.is_some() || (ctx.now)().duration_since(status.time) < period {
-            continue;
-        }
-        let change = Change {
-            state: None,
-            status: Some(StatusChange::Remove),
-        };
-        match ctx.journal.publish(&name, &change).await {
-            Ok(()) => ctx.memory.keep(&name, &change),
-            Err(error) => tracing::warn!(connector = %name, %error, "Old status not removed"),
-        }
+/// Asks for a pass for each connector that was deleted longer ago than the audit period: it removes the last status, unless
+/// the connector was written again meanwhile.
+pub fn end_old_statuses<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue) {
+    let remembered = ctx.memory.all();
+    for (name, _) in remembered.iter().filter(|(_, remembered)| is_over(ctx, remembered)) {
+        queue.request(name);
     }
 }

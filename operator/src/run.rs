@@ -145,6 +145,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
         orphans: Orphans::default(),
         owner,
         home,
+        audit_period: config.topics.audit_period,
         metrics,
         now: Timestamp::now,
     });
@@ -218,7 +219,7 @@ impl Operator {
                 _ = slow.tick() => {
                     let documents = || self.specs.read(|view| view.documents().cloned().collect());
                     rounds::look_for_orphans(&self.ctx, &self.queue, &config.clusters, documents).await;
-                    rounds::end_old_statuses(&self.ctx, config.topics.audit_period).await;
+                    rounds::end_old_statuses(&self.ctx, &self.queue);
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! A pass for a name that has neither document nor state: what is left of it is told, and what was told of it comes to its
 //! end. Nothing is changed in AWS.
 
-use penstock_crds::{Name, Status};
+use jiff::SignedDuration;
+use penstock_crds::{Health, Name, Status};
 
 use super::{Context, Error, Made, Pass, chain};
 use crate::cloud::Cloud;
 use crate::journal::Journal;
-use crate::memory::Remembered;
+use crate::memory::{Change, Remembered, StateChange, StatusChange};
 use crate::orphans::{Sighting, last_told};
 use crate::plan::accept::{Judged, Verdict, Wanted, fresh_state};
 use crate::plan::decide::{Seen, decide};
@@ -22,8 +23,35 @@ pub(super) async fn farewell<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &N
         (Sighting::Unknown, Some(last)) if last.accepted_generation.is_none() && !is_orphaned(last) => {
             tell_the_end(ctx, name, last, remembered).await
         }
-        (Sighting::Unknown | Sighting::Absent, _) => Next::Forget,
+        (Sighting::Unknown | Sighting::Absent, _) => leave(ctx, name, remembered).await,
     }
+}
+
+/// Whether the last status tells of the end, and the time for which it is to be read is over.
+pub fn is_over<C, J: Journal>(ctx: &Context<C, J>, remembered: &Remembered) -> bool {
+    let period = SignedDuration::try_from(ctx.audit_period).unwrap_or(SignedDuration::MAX);
+    let is_past =
+        |status: &Status| status.health == Health::Deleted && (ctx.now)().duration_since(status.time) >= period;
+    remembered.state.is_none() && remembered.status.as_ref().is_some_and(is_past)
+}
+
+/// Nothing is told, and nobody looks again. So what is remembered is written once more where a write got no answer, and a
+/// status whose time is over goes.
+async fn leave<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, remembered: &Remembered) -> Next {
+    let (doubt, is_over) = (ctx.memory.doubt(name), is_over(ctx, remembered));
+    let status = remembered.status.clone().filter(|_| !is_over);
+    let status = status.map_or(StatusChange::Remove, |status| StatusChange::Put(Box::new(status)));
+    let change = Change {
+        state: doubt.state.then_some(StateChange::Remove),
+        status: (doubt.status || is_over).then_some(status),
+    };
+    if !change.is_empty()
+        && let Err(error) = ctx.publish(name, &change).await
+    {
+        tracing::warn!(error = chain(&error), "Last state and status not written");
+        return Next::Backoff;
+    }
+    Next::Forget
 }
 
 async fn tell_of_orphan<C: Cloud, J: Journal>(ctx: &Context<C, J>, subject: Subject, remembered: &Remembered) -> Next {

@@ -1,7 +1,7 @@
 //! Passes on the fake cloud: every guarantee that needs no real AWS.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use penstock_crds::{ConditionType, Health, Phase, Status, TargetMode, TargetStateSpec, Truth};
@@ -16,29 +16,51 @@ use crate::samples::{connector, home, orders, orders_spec, owner, profile, wante
 mod home;
 mod labels;
 mod lives;
+mod outage;
 mod ready;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
 #[derive(Debug, Default)]
-struct Log(std::sync::Mutex<Vec<Change>>, AtomicBool);
+struct Log(std::sync::Mutex<Vec<Change>>, std::sync::Mutex<Brokers>);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Brokers {
+    #[default]
+    Answer,
+    Refuse,
+    /// They take everything, and the answer is lost.
+    LoseTheAnswer,
+    /// They take nothing and never answer.
+    Hang,
+}
 
 impl Log {
     /// Lets the brokers take nothing, or everything again.
     fn refuse(&self, refuses: bool) {
-        self.1.store(refuses, Ordering::Relaxed);
+        self.let_brokers(if refuses { Brokers::Refuse } else { Brokers::Answer });
+    }
+
+    fn let_brokers(&self, behave: Brokers) {
+        *self.1.lock().expect("unpoisoned") = behave;
     }
 }
 
 impl Journal for Arc<Log> {
     async fn publish(&self, _: &Name, change: &Change) -> Result<(), journal::Error> {
-        if self.1.load(Ordering::Relaxed) {
-            return Err(journal::Error::Write("no broker".to_owned()));
+        let brokers = *self.1.lock().expect("unpoisoned");
+        match brokers {
+            Brokers::Hang => return std::future::pending().await,
+            Brokers::Refuse => return Err(journal::Error::Write("no broker".to_owned())),
+            Brokers::Answer | Brokers::LoseTheAnswer => {}
         }
         self.0
             .lock()
             .expect("no test panics while it writes")
             .push(change.clone());
-        Ok(())
+        match brokers {
+            Brokers::LoseTheAnswer => Err(journal::Error::Write("no answer".to_owned())),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -73,6 +95,7 @@ impl World {
             owner: owner(),
             home: home(),
             orphans: Orphans::default(),
+            audit_period: Duration::MAX,
             metrics: Metrics::default(),
             now: ticking,
         };
