@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use penstock_crds::{DocumentKey, NameError};
 use penstock_kafka::{AdminError, ArgsError, LossReason, ReadError, SendError, chain};
+use penstock_operator::plan::home::Elsewhere;
 use penstock_operator::plan::owner::OwnerError;
 use penstock_operator::topics::PrefixError;
 
@@ -29,6 +30,8 @@ pub(crate) enum Failure {
     TellInstallation(#[source] OwnerError),
     #[error("another operator keeps these topics")]
     KeepOthers(#[source] OwnerError),
+    #[error("what these topics remember is not where this command looks")]
+    LookElsewhere(#[source] Elsewhere),
     #[error(
         "nothing says that these topics are those of `{owner}`, whose documents may stand elsewhere: name the connectors \
          that are to go"

@@ -18,6 +18,9 @@ pub struct State {
     /// The ownership tag of what was made in AWS; missing while there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// The account and region of it, joined by `/`; missing while there is nothing, and where a former operator wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
     /// The offset of the profile record that the accepted document was merged with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_generation: Option<i64>,
@@ -175,5 +178,6 @@ mod tests {
         let state: State = serde_json::from_str(former).expect("a former operator wrote it");
         assert_eq!((state.phase, state.proven, state.emptied), (Phase::Asleep, None, false));
         assert!(state.labels.is_empty());
+        assert_eq!(state.home, None);
     }
 }

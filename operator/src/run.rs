@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::observe::Observer;
 use crate::orphans::Orphans;
 use crate::plan::desired::Surroundings;
+use crate::plan::home::Elsewhere;
 use crate::plan::owner::{Owner, OwnerError};
 use crate::plan::status::Next;
 use crate::publish::{PublishError, Publisher};
@@ -53,6 +54,9 @@ pub enum Error {
     /// They are another operator's.
     #[error("could not take over what the topics remember")]
     Succeed(#[source] OwnerError),
+    /// They are of another account or region.
+    #[error("could not go on with what the topics remember")]
+    GoOn(#[source] Elsewhere),
     /// AWS cannot be used.
     #[error("could not prepare the AWS clients")]
     PrepareAws(#[source] cloud::Error),
@@ -117,7 +121,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     let states = remembered
         .iter()
         .filter_map(|(name, remembered)| Some((name, remembered.state.as_ref()?)));
-    owner.check_predecessor(states).map_err(Error::Succeed)?;
+    owner.check_predecessor(states.clone()).map_err(Error::Succeed)?;
     let queue = Arc::new(Queue::new(config.resync));
     let requests = Arc::clone(&queue);
     let specs = watch::watch(&config.kafka, &topics.specs, &topics.specs_id, move |name| {
@@ -131,6 +135,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
         queue.request(name);
     }
     let home = aws.home().await.map_err(Error::PrepareAws)?;
+    home.check_predecessor(states).map_err(Error::GoOn)?;
     let around = Surroundings {
         owner: owner.clone(),
         home: home.clone(),

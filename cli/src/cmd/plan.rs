@@ -151,6 +151,7 @@ impl Plan {
             .home()
             .await
             .map_err(|source| Failure::PrepareAws(Box::new(source)))?;
+        home.check_predecessor(&states).map_err(Failure::LookElsewhere)?;
         let planning = previews(cloud, &owner, &home, asked, Timestamp::now());
         let planned = patiently("reading AWS", planning).await;
         self.tell(planned, &server.specs_topic())

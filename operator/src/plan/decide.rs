@@ -123,7 +123,9 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
     let own = without_foreign_tags(seen.observed, &desired, &state.labels);
     let actions = diff(&desired, &own, &rules);
     remember_create(&mut state, &actions, &rules.token, seen);
-    state.owner = has_made(&actions, seen.observed).then(|| seen.owner.tag());
+    let has_made = has_made(&actions, seen.observed);
+    state.owner = has_made.then(|| seen.owner.tag());
+    state.home = has_made.then(|| around.home.to_string());
     let differences = differences(&desired, &own);
     Plan {
         state,

@@ -3,7 +3,9 @@
 //! A document names neither the account nor the region of its cluster: both are the operator's. So what depends on them is
 //! checked here, beside the checks that a document can be given anywhere.
 
-use penstock_crds::{Alarm, AlarmKind, Connector, Fault, SqsSource};
+use std::fmt;
+
+use penstock_crds::{Alarm, AlarmKind, Connector, Fault, Name, SqsSource, State};
 
 /// The account and the region of the ECS clusters, of which all of the operator's calls are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +16,53 @@ pub struct Home {
     pub region: String,
 }
 
+/// What the topics remember was made in another account or region.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the topics remember what was made in `{theirs}` for {count} of their connectors, `{example}` among them, and this \
+     operator makes what it makes in `{ours}`, where it would make all of it once more while the first goes on unseen; go on \
+     with the account and region of the first (credentials, --region), withdraw the connectors there first, or keep other \
+     topics (--topic-prefix)"
+)]
+pub struct Elsewhere {
+    /// Its account and region.
+    pub theirs: String,
+    /// Our account and region.
+    pub ours: Home,
+    /// For how many connectors it was made there.
+    pub count: usize,
+    /// One of them.
+    pub example: Name,
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.account, self.region)
+    }
+}
+
 impl Home {
+    /// Holds that what the topics remember was made here. A record that does not say where is a former operator's.
+    pub fn check_predecessor<'a>(
+        &self,
+        states: impl IntoIterator<Item = (&'a Name, &'a State)>,
+    ) -> Result<(), Elsewhere> {
+        let ours = self.to_string();
+        let homes = states
+            .into_iter()
+            .filter_map(|(name, state)| Some((name, state.home.as_ref()?)));
+        let theirs: Vec<_> = homes.filter(|(_, home)| **home != ours).collect();
+        let Some((example, home)) = theirs.first() else {
+            return Ok(());
+        };
+        Err(Elsewhere {
+            theirs: (*home).clone(),
+            ours: self.clone(),
+            count: theirs.iter().filter(|(_, other)| other == home).count(),
+            example: (*example).clone(),
+        })
+    }
+
     /// Whether the queue's metrics are here: what is stored at CloudWatch and Application Auto Scaling reads no others.
     pub fn has(&self, source: &SqsSource) -> bool {
         source.account() == self.account && source.region == self.region
@@ -77,4 +125,35 @@ pub fn left_out(connector: &Connector, home: &Home) -> Option<String> {
 
 fn path(kind: AlarmKind) -> String {
     format!("spec.alarms.{}", kind.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::accept::fresh_state;
+    use crate::samples::{home, orders};
+
+    #[test]
+    fn who_starts_in_another_region_or_account_is_told_where_everything_is() {
+        let made_in = |home: Option<&str>| State {
+            home: home.map(str::to_owned),
+            ..fresh_state("topic/0/1".to_owned(), 1)
+        };
+        let (ours, unsaid) = (made_in(Some("123456789012/eu-west-1")), made_in(None));
+        let (orders, invoices) = (orders(), "invoices".parse().expect("a sound name"));
+        assert_eq!(
+            home().check_predecessor([(&orders, &ours), (&invoices, &unsaid)]),
+            Ok(())
+        );
+        for other in ["123456789012/us-east-1", "210987654321/eu-west-1"] {
+            let theirs = made_in(Some(other));
+            let error = home().check_predecessor([(&orders, &ours), (&invoices, &theirs)]);
+            let text = error.expect_err("it is elsewhere").to_string();
+            let told = format!("made in `{other}` for 1 of their connectors, `invoices` among them");
+            assert!(
+                text.contains(&told) && text.contains("`123456789012/eu-west-1`"),
+                "{text}"
+            );
+        }
+    }
 }

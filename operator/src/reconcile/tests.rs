@@ -778,10 +778,14 @@ async fn somebody_elses_service_of_our_name_is_left_alone() {
 }
 
 #[tokio::test]
-async fn who_made_something_is_remembered_for_as_long_as_it_is_there() {
+async fn who_made_something_and_where_is_remembered_for_as_long_as_it_is_there() {
     let (world, told) = running().await;
-    let made_by = |world: &World| world.ctx.memory.get(&orders()).state.and_then(|state| state.owner);
-    assert_eq!(made_by(&world), Some(owner().tag()));
+    let made_by = |world: &World| {
+        let state = world.ctx.memory.get(&orders()).state.expect("it is wanted");
+        state.owner.zip(state.home)
+    };
+    let ours = Some((owner().tag(), "123456789012/eu-west-1".to_owned()));
+    assert_eq!(made_by(&world), ours);
     let mut stopped = told.clone();
     stopped.target = Some(TargetStateSpec {
         state: Some(TargetMode::Stopped),
@@ -789,11 +793,7 @@ async fn who_made_something_is_remembered_for_as_long_as_it_is_there() {
     });
     world.converge(&stopped).await;
     assert!(!world.cloud.observed(&orders()).revisions.is_empty());
-    assert_eq!(
-        made_by(&world),
-        Some(owner().tag()),
-        "its task definitions are still there"
-    );
+    assert_eq!(made_by(&world), ours, "its task definitions are still there");
     world.cloud.meddle(&orders(), |observed| observed.revisions.clear());
     world.pass(&stopped).await;
     assert_eq!(made_by(&world), None);

@@ -39,9 +39,11 @@ pub(super) fn follows_a_tombstone(written: &Written, state: &State) -> bool {
 }
 
 /// A new incarnation keeps the old one's accepted document until it has one of its own, since that says where the resources
-/// are.
+/// are, and whatever else says what is there.
 pub(super) fn taken_over(state: &State, written: &Written) -> State {
     State {
+        owner: state.owner.clone(),
+        home: state.home.clone(),
         accepted: state.accepted.clone(),
         phase: state.phase,
         emptied: state.emptied,
@@ -70,6 +72,7 @@ pub(crate) fn fresh_state(uid: String, generation: i64) -> State {
         uid,
         generation,
         owner: None,
+        home: None,
         profile_generation: None,
         accepted: None,
         phase: Phase::default(),
