@@ -20,6 +20,8 @@ use crate::reconcile::{Context, is_over};
 
 /// Queues read at once.
 const AT_ONCE: usize = 16;
+/// Old statuses that are removed in a round: while the brokers are away, each holds a pass up that others wait for.
+const ENDED_AT_ONCE: usize = 16;
 
 /// Looks at the queues of all connectors that need it, once.
 pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Arc<Context<C, J>>, queue: &Queue, around: &Surroundings) {
@@ -153,7 +155,8 @@ fn orphaned_clusters(set: &BTreeSet<String>, remembered: &BTreeMap<Name, Remembe
 /// the connector was written again meanwhile.
 pub fn end_old_statuses<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue) {
     let remembered = ctx.memory.all();
-    for (name, _) in remembered.iter().filter(|(_, remembered)| is_over(ctx, remembered)) {
+    let over = remembered.iter().filter(|(_, remembered)| is_over(ctx, remembered));
+    for (name, _) in over.take(ENDED_AT_ONCE) {
         queue.request(name);
     }
 }
