@@ -77,7 +77,7 @@ async fn preview<C: Cloud>(
     };
     let subject = subject(&owner.name, &asked.name, &judged);
     let (observed, queue) = match &subject {
-        Some(subject) => look(cloud, observer, subject.clone(), &judged, None).await?,
+        Some(subject) => look(cloud, observer, subject.clone(), &judged).await?,
         None => (Observed::default(), None),
     };
     let seen = Seen {

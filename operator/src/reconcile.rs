@@ -164,10 +164,7 @@ impl Pass<'_> {
     async fn make<C: Cloud, J: Journal>(&mut self, ctx: &Context<C, J>) -> Result<Made, (Made, Error)> {
         let mut made = Made::default();
         let seen = match subject(&ctx.owner.name, self.name, self.judged) {
-            Some(subject) => {
-                let previous = self.remembered.status.as_ref();
-                look(&*ctx.cloud, &ctx.observer, subject, self.judged, previous).await
-            }
+            Some(subject) => look(&*ctx.cloud, &ctx.observer, subject, self.judged).await,
             None => Ok((Observed::default(), None)),
         };
         let (observed, mut queue) = seen.map_err(|error| (Made::default(), error))?;
@@ -320,19 +317,17 @@ fn is_refusal(error: &cloud::Error) -> bool {
     matches!(error, cloud::Error::Refuse { .. } | cloud::Error::Deny { .. })
 }
 
-/// Reads what a decision needs: the resources, and the queue of a connector that is wanted, and the health of its tasks
-/// where something depends on it.
+/// Reads what a decision needs: the resources, and the queue of a connector that is wanted, and the health of its tasks.
 pub(crate) async fn look<C: Cloud>(
     cloud: &C,
     observer: &Observer,
     subject: Subject,
     judged: &Judged,
-    previous: Option<&Status>,
 ) -> Result<(Observed, Option<QueueDepth>), Error> {
     let (observed, queue) = tokio::join!(observer.observe(subject.clone()), queue(cloud, judged));
     let mut observed = observed.map_err(Error::Observe)?;
     let is_wanted = matches!(judged.verdict, Verdict::Keep(..));
-    if is_wanted && asks_for_tasks(&judged.state, &observed, previous) {
+    if is_wanted && asks_for_tasks(&observed) {
         observed.tasks = tasks(cloud, &subject, &observed).await;
         if let Tasks::Seen(seen) = &observed.tasks {
             observed.last_failure = observed.last_failure.take().or_else(|| seen.cause.clone());

@@ -161,7 +161,7 @@ impl Cloud for Fake {
             Tasks::Seen(seen) => Ok(seen),
             Tasks::Unasked => Ok(TaskHealth {
                 healthy: observed.counts.running,
-                cause: None,
+                ..TaskHealth::default()
             }),
             Tasks::Unknown { denied: true, why } => Err(Error::Deny {
                 operation,

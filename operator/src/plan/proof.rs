@@ -3,20 +3,20 @@
 //! A deployment that ends while no task is wanted ends well whatever it brings, and a count that rises afterwards is
 //! watched by no circuit breaker. So a revision is proven only by tasks that were seen healthy.
 
-use penstock_crds::{Place, Proven, State, Status};
+use penstock_crds::{Place, Proven, State};
 use sha2::{Digest, Sha256};
 
 use crate::plan::resources::{Capacity, DeploymentProgress, Observed, Revision, Tasks};
-use crate::plan::status::tasks_were_ready;
 
-/// Whether the health of the tasks has to be read: until Ready is told, and until the revision that runs is proven. While
-/// a deployment moves, ECS itself watches them.
-pub fn asks_for_tasks(state: &State, observed: &Observed, previous: Option<&Status>) -> bool {
+/// Whether the health of the tasks has to be read: in every pass that finds some, as what was healthy need not stay so,
+/// and ECS may have replaced a task that was not before anybody missed it. A deployment that takes no task away before
+/// another is healthy is watched by ECS itself.
+pub fn asks_for_tasks(observed: &Observed) -> bool {
     let Some(current) = &observed.resources.service else {
         return false;
     };
     let runs = observed.counts.desired > 0 && observed.counts.running > 0;
-    runs && !observed.is_deploying() && !(tasks_were_ready(previous) && is_proven(state, &current.revision))
+    runs && (!observed.is_deploying() || current.minimum_healthy_percent < 100)
 }
 
 /// Whether tasks of this revision were seen healthy.

@@ -402,6 +402,8 @@ pub enum Tasks {
 pub struct TaskHealth {
     /// RUNNING and HEALTHY, of the task definition that was asked about.
     pub healthy: i32,
+    /// RUNNING and HEALTHY, of any other, as while a deployment replaces them.
+    pub former: i32,
     /// Why others are not, in one line, if that can be told: one is UNHEALTHY, or one of the same definition failed.
     pub cause: Option<String>,
 }

@@ -199,9 +199,12 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
 /// Whether tasks run that have yet to show that they are healthy. What a permission keeps from being read changes when
 /// somebody grants it, which nobody need watch for.
 fn is_awaited(outcome: Outcome<'_>, status: &Status) -> bool {
-    let looked_at =
-        |observed: &Observed| matches!(observed.tasks, Tasks::Seen(_) | Tasks::Unknown { denied: false, .. });
-    !tasks_were_ready(Some(status)) && outcome.observed.is_some_and(looked_at)
+    let is_ready = tasks_were_ready(Some(status));
+    outcome.observed.is_some_and(|observed| match &observed.tasks {
+        Tasks::Seen(seen) => !is_ready || seen.healthy < observed.counts.running,
+        Tasks::Unknown { denied, .. } => !is_ready && !denied,
+        Tasks::Unasked => false,
+    })
 }
 
 /// Whether the pass did what the one before it did, about the same differences: somebody undoes it, or AWS does not keep

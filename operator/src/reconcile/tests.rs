@@ -18,6 +18,7 @@ mod labels;
 mod lives;
 mod outage;
 mod ready;
+mod rollout;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
 #[derive(Debug, Default)]

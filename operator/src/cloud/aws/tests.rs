@@ -324,7 +324,7 @@ async fn a_new_image_becomes_a_new_revision_and_the_count_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_health_of_all_tasks_is_read_and_only_of_the_definition_that_is_asked_about() {
+async fn the_health_of_all_tasks_is_read_and_those_of_another_definition_are_told_apart() {
     let world = World::start().await;
     world.reach(&wanted(&sample()), AWAKE).await;
     world.until(is_completed).await;
@@ -334,11 +334,15 @@ async fn the_health_of_all_tasks_is_read_and_only_of_the_definition_that_is_aske
     let arn = observed.task_definition_arn.unwrap();
     let all = TaskHealth {
         healthy: 120,
-        cause: None,
+        ..TaskHealth::default()
     };
     assert_eq!(world.aws.tasks(&subject(), &arn).await.unwrap(), all);
     let other = world.aws.tasks(&subject(), &format!("{arn}0")).await.unwrap();
-    assert_eq!(other, TaskHealth::default());
+    let former = TaskHealth {
+        former: 120,
+        ..TaskHealth::default()
+    };
+    assert_eq!(other, former);
     assert_eq!(
         world.observe().await.tasks,
         Tasks::Unasked,

@@ -15,19 +15,24 @@ const DESCRIBED: i32 = 100;
 /// Pages: a service runs 5,000 tasks at most.
 const PAGES: usize = 50;
 
-/// Counts the healthy tasks of `task_definition` among those that the service should run, and says why others are not.
+/// Counts the healthy tasks among those that the service should run, of `task_definition` and of others, and says why
+/// those of the one are not.
 pub(in crate::cloud) async fn health(aws: &Aws, subject: &Subject, task_definition: &str) -> Result<TaskHealth, Error> {
     let is_counted = |task: &Task| task.task_definition_arn() == Some(task_definition);
     let (mut tasks, mut token) = (Vec::new(), None);
     for _ in 0..PAGES {
         let (found, next) = page(aws, subject, DesiredStatus::Running, token).await?;
-        tasks.extend(found.into_iter().filter(is_counted));
+        tasks.extend(found);
         token = next;
         if token.is_none() {
             break;
         }
     }
-    let seen = told(&tasks);
+    let (tasks, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_counted);
+    let seen = TaskHealth {
+        former: healthy(&others),
+        ..told(&tasks)
+    };
     let all_healthy = usize::try_from(seen.healthy) == Ok(tasks.len()) && !tasks.is_empty();
     if all_healthy || seen.cause.is_some() {
         return Ok(seen);
@@ -70,13 +75,18 @@ pub(super) async fn page(
 }
 
 fn told(tasks: &[Task]) -> TaskHealth {
-    let is_healthy =
-        |task: &&Task| task.last_status() == Some("RUNNING") && task.health_status() == Some(&HealthStatus::Healthy);
     let is_unhealthy = |task: &&Task| task.health_status() == Some(&HealthStatus::Unhealthy);
     TaskHealth {
-        healthy: i32::try_from(tasks.iter().filter(is_healthy).count()).unwrap_or(i32::MAX),
+        healthy: healthy(tasks),
+        former: 0,
         cause: tasks.iter().find(is_unhealthy).map(line),
     }
+}
+
+fn healthy(tasks: &[Task]) -> i32 {
+    let is_healthy =
+        |task: &&Task| task.last_status() == Some("RUNNING") && task.health_status() == Some(&HealthStatus::Healthy);
+    i32::try_from(tasks.iter().filter(is_healthy).count()).unwrap_or(i32::MAX)
 }
 
 fn line(task: &Task) -> String {
@@ -122,7 +132,7 @@ mod tests {
             told(&tasks),
             TaskHealth {
                 healthy: 1,
-                cause: None
+                ..TaskHealth::default()
             }
         );
     }

@@ -1,4 +1,4 @@
-use penstock_crds::{Condition, ConditionType, Connector, Phase, Truth};
+use penstock_crds::{Connector, Phase};
 
 use super::*;
 use crate::cloud::fake::nothing;
@@ -45,7 +45,10 @@ fn running(change: impl FnOnce(&mut Connector)) -> Observed {
 }
 
 fn healthy(mut observed: Observed, healthy: i32) -> Observed {
-    observed.tasks = Tasks::Seen(TaskHealth { healthy, cause: None });
+    observed.tasks = Tasks::Seen(TaskHealth {
+        healthy,
+        ..TaskHealth::default()
+    });
     observed
 }
 
@@ -121,35 +124,16 @@ fn a_proven_revision_whose_deployment_fails_later_is_no_longer_trusted() {
 }
 
 #[test]
-fn tasks_are_asked_about_until_they_are_ready_and_proven_and_not_while_ecs_watches_them() {
-    let ready = |reason: &str| {
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let text = serde_json::json!({
-            "apiVersion": "v", "kind": "Connector", "name": "orders", "time": now, "health": "HEALTHY",
-            "conditions": [Condition {
-                r#type: ConditionType::Ready,
-                status: Truth::True,
-                reason: reason.to_owned(),
-                message: String::new(),
-                last_transition_time: now,
-                observed_generation: None,
-            }],
-        });
-        serde_json::from_value::<Status>(text).expect("a small status")
-    };
-    let (works, sleeps) = (ready("TasksRunning"), ready("Asleep"));
+fn tasks_are_asked_about_whenever_some_run_and_ecs_does_not_watch_them_itself() {
     let observed = running(|_| ());
-    let mut state = state();
-    assert!(asks_for_tasks(&state, &observed, Some(&works)), "it is not proven");
-    remember(&mut state, &healthy(observed.clone(), 2));
-    assert!(!asks_for_tasks(&state, &observed, Some(&works)));
-    assert!(
-        asks_for_tasks(&state, &observed, Some(&sleeps)),
-        "ready asleep is not ready awake"
-    );
-    assert!(asks_for_tasks(&state, &observed, None));
+    assert!(asks_for_tasks(&observed));
     let moving = progressed(observed.clone(), DeploymentProgress::InProgress);
-    assert!(!asks_for_tasks(&state, &moving, None));
+    assert!(!asks_for_tasks(&moving));
+    let frugal = running(|connector| connector.service.minimum_healthy_percent = 50);
+    assert!(
+        asks_for_tasks(&progressed(frugal, DeploymentProgress::InProgress)),
+        "it may take healthy tasks away first"
+    );
     for counts in [
         Counts::default(),
         Counts {
@@ -161,9 +145,6 @@ fn tasks_are_asked_about_until_they_are_ready_and_proven_and_not_while_ecs_watch
             counts,
             ..observed.clone()
         };
-        assert!(
-            !asks_for_tasks(&state, &empty, None),
-            "{counts:?}: there is nobody to ask about"
-        );
+        assert!(!asks_for_tasks(&empty), "{counts:?}: there is nobody to ask about");
     }
 }

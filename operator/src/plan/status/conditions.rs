@@ -138,14 +138,9 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
     let was_ready = tasks_were_ready(outcome.previous);
     match observed.deployment.as_ref().map(|deployment| deployment.progress) {
         Some(DeploymentProgress::Completed) => by_health(observed, fewest, was_ready),
-        // Tasks that had proved themselves go on working while others replace them.
-        Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => yes(
-            TASKS_RUNNING,
-            match &observed.unplaced {
-                Some(unplaced) => format!("{} tasks run; {unplaced}", counts.running),
-                None => format!("{} tasks run, others are on their way", counts.running),
-            },
-        ),
+        Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => {
+            while_replaced(observed, fewest)
+        }
         Some(DeploymentProgress::Failed) => match by_health(observed, fewest, was_ready) {
             Judgement(Truth::True, reason, _) => yes(
                 reason,
@@ -159,6 +154,26 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
             no("Deploying", with_cause(waiting, observed.trouble()))
         }
     }
+}
+
+/// Tasks that had proved themselves go on working while others replace them, unless too few healthy ones are seen of
+/// either.
+fn while_replaced(observed: &Observed, fewest: u32) -> Judgement {
+    let counts = observed.counts;
+    if let Tasks::Seen(seen) = &observed.tasks {
+        let healthy = seen.healthy.saturating_add(seen.former);
+        if i64::from(healthy) < i64::from(fewest) {
+            let told = format!("{healthy} of {} tasks are healthy", counts.desired);
+            return no(NOT_HEALTHY, with_cause(told, seen.cause.as_deref()));
+        }
+    }
+    yes(
+        TASKS_RUNNING,
+        match &observed.unplaced {
+            Some(unplaced) => format!("{} tasks run; {unplaced}", counts.running),
+            None => format!("{} tasks run, others are on their way", counts.running),
+        },
+    )
 }
 
 /// Whether a status says that the connector's tasks work.

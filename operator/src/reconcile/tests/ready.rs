@@ -8,7 +8,7 @@ fn idle() -> QueueDepth {
 }
 
 /// The document with another image, written at `generation`.
-fn with_image(image: &str, generation: i64) -> Wanted {
+pub(super) fn with_image(image: &str, generation: i64) -> Wanted {
     let mut spec = orders_spec();
     spec.task.as_mut().expect("the sample has a task").image = Some(image.to_owned());
     wanted(spec, generation, "topic/0/7")
@@ -25,9 +25,10 @@ fn asked(told: &Wanted, state: TargetMode) -> Wanted {
 }
 
 impl World {
-    fn health(&self, healthy: i32, cause: Option<&str>) {
+    pub(super) fn health(&self, healthy: i32, cause: Option<&str>) {
         let seen = TaskHealth {
             healthy,
+            former: 0,
             cause: cause.map(str::to_owned),
         };
         self.cloud
@@ -35,7 +36,7 @@ impl World {
     }
 
     /// Lets the newest deployment fail as ECS does when the last one that ended well was of the same revision.
-    fn fail_on_the_spot(&self, progress: DeploymentProgress) {
+    pub(super) fn fail_on_the_spot(&self, progress: DeploymentProgress) {
         self.cloud.meddle(&orders(), |observed| {
             observed.last_failure = Some("container penstock-bridge exit code 78".to_owned());
             observed.counts.running = 0;
@@ -43,12 +44,12 @@ impl World {
         });
     }
 
-    fn image(&self) -> String {
+    pub(super) fn image(&self) -> String {
         let service = self.cloud.observed(&orders()).resources.service.expect("it runs");
         service.revision.task_definition.container.image
     }
 
-    fn deployment(&self) -> Deployment {
+    pub(super) fn deployment(&self) -> Deployment {
         self.cloud.observed(&orders()).deployment.expect("it was deployed")
     }
 
@@ -151,19 +152,24 @@ async fn a_woken_connector_is_ready_only_once_its_tasks_are_healthy() {
         "they may just be starting"
     );
     world.health(1, None);
-    assert_eq!(world.pass(&told).await, Next::Resync);
+    assert!(
+        matches!(world.pass(&told).await, Next::After(_)),
+        "the others are on their way"
+    );
     assert_eq!(
         world.condition(ConditionType::Ready),
         (Truth::True, "TasksRunning".to_owned())
     );
+    world.health(3, None);
+    assert_eq!(world.pass(&told).await, Next::Resync);
     let looks = world.cloud.looks_at_tasks();
     for _ in 0..10 {
         world.pass(&told).await;
     }
     assert_eq!(
         world.cloud.looks_at_tasks(),
-        looks,
-        "nobody asks about what is ready and proven"
+        looks + 10,
+        "what is healthy need not stay so"
     );
 }
 
