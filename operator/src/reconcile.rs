@@ -124,6 +124,7 @@ pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, w
         wanted,
         judged: &judged,
         remembered: &remembered,
+        made: 0,
         taken: Vec::new(),
     };
     match pass.make(ctx).await {
@@ -148,6 +149,8 @@ struct Pass<'a> {
     wanted: &'a Wanted,
     judged: &'a Judged,
     remembered: &'a Remembered,
+    /// How many steps of the plan were made.
+    made: usize,
     taken: Vec<ActionStatus>,
 }
 
@@ -186,6 +189,7 @@ impl Pass<'_> {
         made.observed = Some(observed);
         made.queue = queue;
         let applied = self.apply(ctx, &plan).await;
+        plan.state = plan.state_after(self.made, &self.judged.state);
         made.plan = Some(plan);
         match applied {
             Ok(()) => Ok(made),
@@ -212,6 +216,7 @@ impl Pass<'_> {
             if matches!(action, Action::RegisterTaskDefinition { .. }) {
                 registered = receipt.arn;
             }
+            self.made += 1;
         }
         Ok(())
     }
@@ -244,7 +249,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let change = Change {
-            state: Some(StateChange::Put(Box::new(plan.state.clone()))),
+            state: Some(StateChange::Put(Box::new(plan.state_after(0, &self.judged.state)))),
             status: None,
         };
         ctx.publish(self.name, &change).await.map_err(Error::Publish)

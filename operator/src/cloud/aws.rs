@@ -317,6 +317,7 @@ async fn apply(aws: &Aws, subject: &Subject, action: &Action, registered: Option
             task_definition,
             ..
         } => service::update(aws, subject, wanted, task_definition.as_deref().or(registered)).await,
+        Action::Redeploy => service::redeploy(aws, subject).await,
         Action::TagService { set, remove } => service::tag(aws, subject, set, remove).await,
         Action::SetDesiredCount { count, redeploy, .. } => service::set_count(aws, subject, *count, *redeploy).await,
         Action::RegisterScalableTarget {

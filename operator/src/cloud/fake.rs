@@ -265,6 +265,11 @@ pub fn after(observed: &mut Observed, action: &Action, registered: Option<&str>)
                 *new_revision,
             );
         }
+        Action::Redeploy => {
+            if let Some(service) = observed.resources.service.clone() {
+                deploy(observed, &service);
+            }
+        }
         Action::TagService { set, remove } => {
             if let Some(service) = &mut observed.resources.service {
                 service.tags.retain(|key, _| !remove.contains(key));

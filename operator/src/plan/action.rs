@@ -36,6 +36,8 @@ pub enum Action {
         /// Whether the revision changes, so that tasks are replaced.
         new_revision: bool,
     },
+    /// Deploys what the service runs already once more, with the count that it has.
+    Redeploy,
     /// Replaces the tags of the service that are ours.
     TagService {
         /// All tags that it should carry.
@@ -140,12 +142,22 @@ impl Action {
         }
     }
 
+    /// Whether tasks of another revision, or others of the same, come by it or by the service call that it prepares.
+    pub fn replaces_tasks(&self) -> bool {
+        match self {
+            Self::RegisterTaskDefinition { .. } | Self::CreateService { .. } | Self::Redeploy => true,
+            Self::UpdateService { new_revision, .. } => *new_revision,
+            Self::SetDesiredCount { redeploy, .. } => *redeploy,
+            _ => false,
+        }
+    }
+
     /// Returns the AWS operation that carries it out.
     pub fn operation(&self) -> &'static str {
         match self {
             Self::RegisterTaskDefinition { .. } => "RegisterTaskDefinition",
             Self::CreateService { .. } => "CreateService",
-            Self::UpdateService { .. } | Self::SetDesiredCount { .. } => "UpdateService",
+            Self::UpdateService { .. } | Self::Redeploy | Self::SetDesiredCount { .. } => "UpdateService",
             Self::TagService { .. } => "TagResource",
             Self::RegisterScalableTarget { .. } => "RegisterScalableTarget",
             Self::DeregisterScalableTarget => "DeregisterScalableTarget",
@@ -164,6 +176,7 @@ impl fmt::Display for Action {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operation = self.operation();
         match self {
+            Self::Redeploy => write!(out, "{operation} forceNewDeployment=true"),
             Self::SetDesiredCount { count, cause, redeploy } => {
                 let forced = if *redeploy { " forceNewDeployment=true" } else { "" };
                 write!(out, "{operation} desiredCount={count}{forced} ({cause:?})")

@@ -63,6 +63,16 @@ impl Plan {
         creates || labels
     }
 
+    /// Returns what to remember once the first `made` steps were made. A request is carried out when every step that
+    /// replaces tasks is; what comes after those does not hold it up.
+    pub fn state_after(&self, made: usize, last: &State) -> State {
+        let mut state = self.state.clone();
+        if self.actions.iter().skip(made).any(Action::replaces_tasks) {
+            state.handled = last.handled.clone();
+        }
+        state
+    }
+
     /// Whether it stops tasks because the queue was seen empty.
     pub fn puts_to_sleep(&self) -> bool {
         let for_sleep = |action: &Action| {
@@ -110,6 +120,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
     let mut desired = desired(connector, state.phase, &state, seen.target, &around);
     proof::remember(&mut state, seen.observed);
     let held = rollback::remember(&mut state, &mut desired, seen);
+    let retry = rollback::retries(&state, &desired, seen);
     remember_requests(&mut state, seen.target);
     let rules = Rules {
         count: count_rule(connector, state.phase, seen.queue),
@@ -118,6 +129,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         keep_revisions: KEPT_REVISIONS,
         keep_definition: state.proven.as_ref().map(|proven| proven.task_definition.clone()),
         redeploy: rollback::redeploys(&state, last, seen.observed),
+        retry,
     };
     state.labels = labels(&state, connector, &desired, seen);
     let own = without_foreign_tags(seen.observed, &desired, &state.labels);
@@ -175,6 +187,7 @@ fn remove(judged: &Judged, seen: Seen<'_>) -> Plan {
         keep_revisions: 0,
         keep_definition: None,
         redeploy: false,
+        retry: false,
     };
     let desired = Resources::default();
     let actions = diff(&desired, seen.observed, &rules);

@@ -36,6 +36,8 @@ pub struct Rules {
     pub keep_definition: Option<String>,
     /// Whether tasks that start from none are deployed anew.
     pub redeploy: bool,
+    /// Whether the service is deployed anew though it runs what is wanted: that failed, and is asked for again.
+    pub retry: bool,
 }
 
 /// The most task definitions that one pass cleans up: their API category allows one call a second.
@@ -77,6 +79,9 @@ fn count_is_urgent(observed: &Observed, rules: &Rules) -> bool {
 
 fn service_steps(service: &Service, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
     let current = observed.resources.service.as_ref();
+    if rules.retry && current.is_some() {
+        actions.push(Action::Redeploy);
+    }
     if current == Some(service) {
         return;
     }

@@ -26,12 +26,17 @@ pub(super) fn remember(state: &mut State, desired: &mut Resources, seen: Seen<'_
     if !was_known {
         state.rolled_back = failed_deployment(state, &wanted, seen);
     }
-    let (Some(_), Some(current)) = (&state.rolled_back, current) else {
+    if state.rolled_back.is_none() {
         return false;
+    }
+    let stand_in = match current {
+        // The first look at a failure may show the service as it was before ECS went back.
+        Some(current) => better(state, seen.observed, &current.revision, &service.revision)
+            .filter(|_| was_known)
+            .unwrap_or_else(|| current.revision.clone()),
+        // A service that somebody deleted is made of what lived; where nothing did, there is but the one to make it of.
+        None => proof::revision(state, seen.observed).unwrap_or_else(|| service.revision.clone()),
     };
-    // The first look at a failure may show the service as it was before ECS went back.
-    let better = better(state, seen.observed, &current.revision, &service.revision);
-    let stand_in = better.filter(|_| was_known).unwrap_or_else(|| current.revision.clone());
     let is_held = stand_in != service.revision;
     service.revision = stand_in;
     is_held
@@ -48,24 +53,43 @@ pub(super) fn redeploys(state: &State, last: Phase, observed: &Observed) -> bool
     !was_tried && !is_proven(state, &current.revision)
 }
 
-/// Forgets a failure, and the deployment that it came from, when the user asks for another try.
-fn forgive(state: &mut State, seen: Seen<'_>) {
+/// Whether the user asks for another try of what the service runs already: where nothing differs, ECS has to be told to
+/// deploy it once more. Asked before the request counts as carried out, so that one request brings one deployment.
+pub(super) fn retries(state: &State, desired: &Resources, seen: Seen<'_>) -> bool {
+    let revision = |resources: &Resources| resources.service.as_ref().map(|service| service.revision.clone());
+    let runs = revision(desired).is_some() && revision(&seen.observed.resources) == revision(desired);
+    let is_alone = runs && seen.observed.counts.desired > 0 && newest_failed(seen.observed).is_some();
+    is_alone && asks_again(state, seen)
+}
+
+fn asks_again(state: &State, seen: Seen<'_>) -> bool {
     let asked = seen.target.and_then(|target| target.reconcile_at);
-    let asked_again = is_new(asked, state.handled.reconcile_at);
-    if let Some(failed) = state.rolled_back.take_if(|_| asked_again) {
-        state.forgiven_deployment = Some(failed.deployment);
+    is_new(asked, state.handled.reconcile_at)
+}
+
+/// Forgets a failure, and the deployment that it came from, when the user asks for another try. The newest deployment is
+/// the one that would be taken for a failure next.
+fn forgive(state: &mut State, seen: Seen<'_>) {
+    if !asks_again(state, seen) {
+        return;
     }
+    let known = state.rolled_back.take().map(|failed| failed.deployment);
+    let newest = newest_failed(seen.observed).map(|deployment| deployment.id.clone());
+    state.forgiven_deployment = newest.or(known).or(state.forgiven_deployment.take());
+}
+
+/// Returns the newest deployment if it failed.
+fn newest_failed(observed: &Observed) -> Option<&Deployment> {
+    let failed = [DeploymentProgress::Failed, DeploymentProgress::RollingBack];
+    let newest = observed.deployment.as_ref();
+    newest.filter(|deployment| failed.contains(&deployment.progress))
 }
 
 fn failed_deployment(state: &State, wanted: &str, seen: Seen<'_>) -> Option<RolledBack> {
-    let deployment = seen.observed.deployment.as_ref()?;
-    let failed = matches!(
-        deployment.progress,
-        DeploymentProgress::Failed | DeploymentProgress::RollingBack
-    );
+    let deployment = newest_failed(seen.observed)?;
     let forgiven = state.forgiven_deployment.as_ref() == Some(&deployment.id);
     let fingerprint = fingerprint(deployment.revision.as_ref()?);
-    (failed && !forgiven && fingerprint == wanted).then(|| RolledBack {
+    (!forgiven && fingerprint == wanted).then(|| RolledBack {
         deployment: deployment.id.clone(),
         fingerprint,
         cause: seen

@@ -133,6 +133,7 @@ async fn finish<C: Cloud, J: Journal>(
         wanted: &Wanted::default(),
         judged,
         remembered,
+        made: 0,
         taken: Vec::new(),
     };
     match pass.finish(ctx, made).await {

@@ -226,6 +226,7 @@ fn rules(count: CountRule) -> Rules {
         keep_revisions: 0,
         keep_definition: None,
         redeploy: false,
+        retry: false,
     }
 }
 
@@ -383,6 +384,25 @@ async fn a_count_brings_a_deployment_only_when_it_is_told_to() {
     assert_eq!(
         (deployment.progress, deployment.revision),
         (DeploymentProgress::InProgress, before.revision)
+    );
+    assert_eq!((after.counts.desired, after.resources), (2, wanted));
+}
+
+#[tokio::test]
+async fn what_runs_is_deployed_once_more_with_the_count_that_it_has() {
+    let world = World::start().await;
+    let wanted = wanted(&sample());
+    world.reach(&wanted, AWAKE).await;
+    world.until(is_completed).await;
+    world.set_count(2, false).await;
+    let before = world.observe().await;
+    world.aws.apply(&subject(), &Action::Redeploy, None).await.unwrap();
+    let after = world.observe().await;
+    let (before_it, after_it) = (before.deployment.unwrap(), after.deployment.unwrap());
+    assert_ne!(after_it.id, before_it.id);
+    assert_eq!(
+        (after_it.progress, after_it.revision),
+        (DeploymentProgress::InProgress, before_it.revision)
     );
     assert_eq!((after.counts.desired, after.resources), (2, wanted));
 }

@@ -140,6 +140,21 @@ pub(in crate::cloud) async fn set_count(
     ))
 }
 
+/// Deploys what the service runs once more, and changes nothing else.
+pub(in crate::cloud) async fn redeploy(aws: &Aws, subject: &Subject) -> Result<Receipt, Error> {
+    let request = aws
+        .write
+        .ecs
+        .update_service()
+        .cluster(&subject.cluster)
+        .service(subject.service_name())
+        .force_new_deployment(true);
+    Ok(receipt(
+        &aws.call(Category::ServiceModify, "UpdateService", request.send())
+            .await?,
+    ))
+}
+
 /// Takes tags off and puts tags on: two calls when both are to be done, as ECS has no call for both.
 pub(in crate::cloud) async fn tag(
     aws: &Aws,

@@ -143,6 +143,7 @@ fn rules(desired: &Resources) -> Rules {
         keep_revisions: 3,
         keep_definition: None,
         redeploy: false,
+        retry: false,
     }
 }
 

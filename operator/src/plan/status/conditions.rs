@@ -249,6 +249,9 @@ fn synced(outcome: Outcome<'_>) -> Judgement {
         ),
         None if is_draining(outcome) => no("Waiting", "the old service has to drain before a new one can be made"),
         None if !outcome.taken.is_empty() => unknown("Applying", "AWS was changed and will be looked at again"),
+        None if outcome.observed.is_some_and(Observed::is_deploying) => {
+            unknown("Deploying", "the tasks that the document asks for are on their way")
+        }
         None => yes("InSync", in_sync(outcome)),
     }
 }

@@ -1,9 +1,34 @@
-//! A rollout is told for what it is while it lasts, and what worked yesterday has to work today.
+//! A rollout is told for what it is while it lasts, a request is done once its calls were made, and what worked yesterday
+//! has to work today.
+
+use penstock_crds::Handled;
 
 use super::ready::with_image;
 use super::*;
 
+/// What the user asks beside the document.
+fn asking(told: &Wanted, target: TargetStateSpec) -> Wanted {
+    Wanted {
+        target: Some(target),
+        ..told.clone()
+    }
+}
+
+fn reconcile_now(told: &Wanted) -> Wanted {
+    asking(
+        told,
+        TargetStateSpec {
+            reconcile_at: Some(ticking()),
+            ..TargetStateSpec::default()
+        },
+    )
+}
+
 impl World {
+    fn handled(&self) -> Handled {
+        self.ctx.memory.get(&orders()).state.expect("it was accepted").handled
+    }
+
     fn is(&self, kind: ConditionType, truth: Truth, reason: &str) {
         assert_eq!(self.condition(kind), (truth, reason.to_owned()), "{kind:?}");
     }
@@ -30,6 +55,21 @@ async fn tasks_that_stop_being_healthy_later_end_readiness_until_they_are_again(
         world.pass(&told).await;
     }
     assert_eq!(world.records(), records, "an idle pass writes no record");
+}
+
+#[tokio::test]
+async fn a_document_is_in_sync_only_once_its_deployment_is_over() {
+    let (world, _) = running().await;
+    let told = with_image("penstock-bridge:2", 8);
+    world.pass(&told).await;
+    world.is(ConditionType::Synced, Truth::Unknown, "Applying");
+    world.pass(&told).await;
+    world.is(ConditionType::Synced, Truth::Unknown, "Deploying");
+    world.is(ConditionType::Progressing, Truth::True, "Deploying");
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.cloud.settle();
+    world.pass(&told).await;
+    world.is(ConditionType::Synced, Truth::True, "InSync");
 }
 
 #[tokio::test]
@@ -62,4 +102,109 @@ async fn tasks_that_a_deployment_may_take_away_are_looked_at_while_it_moves() {
     world.cloud.settle();
     world.pass(&told).await;
     world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+}
+
+#[tokio::test]
+async fn a_restart_is_carried_out_only_once_its_calls_were_made() {
+    for (allowed, lose_reply) in [(0, false), (1, false), (1, true)] {
+        let (world, told) = running().await;
+        let at = Some(ticking());
+        let told = asking(
+            &told,
+            TargetStateSpec {
+                restarted_at: at,
+                ..TargetStateSpec::default()
+            },
+        );
+        world.cloud.fail_after(allowed, lose_reply);
+        world.pass(&told).await;
+        world.cloud.heal();
+        assert_eq!(world.handled().restarted_at, None, "after {allowed} calls");
+        let world = world.restarted();
+        world.pass(&told).await;
+        assert_eq!(world.handled().restarted_at, at, "after {allowed} calls");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_done_though_an_alarm_is_refused_after_it() {
+    let (world, told) = running().await;
+    let at = Some(ticking());
+    let told = asking(
+        &told,
+        TargetStateSpec {
+            restarted_at: at,
+            ..TargetStateSpec::default()
+        },
+    );
+    world
+        .cloud
+        .meddle(&orders(), |observed| observed.resources.alarms.clear());
+    world.cloud.refuse("PutMetricAlarm");
+    world.pass(&told).await;
+    world.is(ConditionType::Synced, Truth::False, "ApplyFailed");
+    assert_eq!(world.handled().restarted_at, at);
+}
+
+#[tokio::test]
+async fn a_first_deployment_that_failed_is_made_once_more_when_the_user_asks() {
+    let world = World::new();
+    world.cloud.set_queue(busy());
+    let told = wanted(orders_spec(), 7, "topic/0/7");
+    world.pass(&told).await;
+    world.fail_on_the_spot(DeploymentProgress::Failed);
+    for _ in 0..3 {
+        world.pass(&told).await;
+    }
+    world.is(ConditionType::Degraded, Truth::True, "RolledBack");
+    world.cloud.take_calls();
+    let again = reconcile_now(&told);
+    // The first try does not reach AWS.
+    world.cloud.fail_after(0, false);
+    world.pass(&again).await;
+    world.cloud.heal();
+    for _ in 0..3 {
+        world.pass(&again).await;
+    }
+    assert_eq!(world.cloud.take_calls(), ["UpdateService forceNewDeployment=true"]);
+    world.is(ConditionType::Progressing, Truth::True, "Deploying");
+    world.fail_on_the_spot(DeploymentProgress::Failed);
+    for _ in 0..3 {
+        world.pass(&again).await;
+    }
+    assert_eq!(world.cloud.take_calls(), Vec::<String>::new(), "no loop");
+    world.is(ConditionType::Degraded, Truth::True, "RolledBack");
+    let again = reconcile_now(&told);
+    world.pass(&again).await;
+    world.cloud.meddle(&orders(), |observed| observed.last_failure = None);
+    world.converge(&again).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.is(ConditionType::Degraded, Truth::False, "AsWanted");
+}
+
+#[tokio::test]
+async fn a_service_that_was_deleted_by_hand_is_made_of_what_proved_itself_and_not_of_what_failed() {
+    let (world, _) = running().await;
+    world.converge(&with_image("penstock-bridge:1", 7)).await;
+    let before = world.cloud.observed(&orders());
+    let bad = with_image("bad:1", 8);
+    world.pass(&bad).await;
+    world.fail_on_the_spot(DeploymentProgress::Failed);
+    world.cloud.meddle(&orders(), |observed| {
+        observed.resources.service = before.resources.service.clone();
+        observed.task_definition_arn = before.task_definition_arn.clone();
+        observed.counts.running = observed.counts.desired;
+    });
+    world.pass(&bad).await;
+    world.is(ConditionType::Synced, Truth::False, "RolledBack");
+    world.cloud.meddle(&orders(), |observed| {
+        observed.resources.service = None;
+        (observed.life, observed.counts) = (ServiceLife::Absent, Default::default());
+        (observed.deployment, observed.task_definition_arn) = (None, None);
+    });
+    world.cloud.take_calls();
+    world.pass(&bad).await;
+    assert_eq!(world.cloud.take_calls()[0], "CreateService");
+    assert_eq!(world.image(), "penstock-bridge:1");
+    world.is(ConditionType::Synced, Truth::False, "RolledBack");
 }
