@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use penstock_crds::{ConditionType, Status, Truth};
+use penstock_crds::{ConditionType, Status};
 use penstock_tests::process::Process;
 use penstock_tests::stage::{CLUSTER, Settings, Stage, lay};
 use penstock_tests::{Error, http, wait_until};
@@ -150,14 +150,14 @@ async fn create(stage: &Stage, connector: &Value, number: usize) -> Result<Taken
     lay(&mut document, json!({"metadata": {"name": name}}));
     stage.write(&format!("Connector/{name}"), Some(&document)).await?;
     let written = milliseconds_now();
-    let synced = |status: &Status| {
-        status
-            .conditions
-            .iter()
-            .any(|condition| condition.r#type == ConditionType::Synced && condition.status == Truth::True)
+    // The calls are made once the service deploys; when it is done with that is not measured here.
+    let made_it = |status: &Status| {
+        status.conditions.iter().any(|condition| {
+            condition.r#type == ConditionType::Synced && ["InSync", "Deploying"].contains(&condition.reason.as_str())
+        })
     };
     stage
-        .status_when(&name, "the status to say Synced", PATIENCE, synced)
+        .status_when(&name, "the status to say that AWS holds it", PATIENCE, made_it)
         .await?;
     let (registered, created) = made(stage, &format!("penstock-{name}")).await?;
     Ok(Taken {

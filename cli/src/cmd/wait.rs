@@ -3,7 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use penstock_crds::{ConditionType, Document, DocumentKey, Handled, Health, Kind, Name, Phase, State, Status, Truth};
+use penstock_crds::{
+    Condition, ConditionType, Document, DocumentKey, Handled, Health, Kind, Name, Phase, State, Status, Truth,
+};
 use penstock_kafka::{Event, Follower, Record};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,7 +27,8 @@ pub(crate) struct Wait {
     /// The connector
     name: String,
     /// What for: ready, deleted, synced, asleep or generation=N; all but `deleted` and `generation` are judged for the
-    /// newest document there is when the command begins, and once the restart and the pass that were asked for are done
+    /// newest document there is when the command begins, once it is in force and the restart and the pass that were asked
+    /// for are done; `ready` and `asleep` also need that nothing is under way any more
     #[arg(long = "for", value_name = "GOAL")]
     goal: String,
     /// How long
@@ -174,10 +177,17 @@ impl Seen {
             let found = condition(status, kind).filter(|one| one.status == Truth::True);
             found.is_some_and(|one| one.observed_generation.is_none_or(|of| Some(of) >= self.written))
         };
+        // Tasks of the former document go on working while others replace them, or although the newest was refused.
+        let works = || {
+            newest
+                && status.accepted_generation >= self.written
+                && under_way(status).is_none()
+                && holds(ConditionType::Ready)
+        };
         match goal {
-            Goal::Ready => newest && holds(ConditionType::Ready),
+            Goal::Ready => works(),
             Goal::Synced => newest && holds(ConditionType::Synced),
-            Goal::Asleep => newest && status.phase == Some(Phase::Asleep) && holds(ConditionType::Ready),
+            Goal::Asleep => status.phase == Some(Phase::Asleep) && works(),
             Goal::Generation(generation) => judged >= Some(generation),
             // The end of the state is written together with the last status, also of a life that left none of its own.
             Goal::Deleted => status.health == Health::Deleted && !self.remembered,
@@ -197,6 +207,12 @@ impl Seen {
             .observed_generation
             .map_or_else(|| "none".to_owned(), |number| number.to_string());
         let mut told = format!("health {}, generation {judged}", word(&status.health));
+        if let Some(accepted) = status
+            .accepted_generation
+            .filter(|one| Some(*one) != status.observed_generation)
+        {
+            told += &format!(" (in force {accepted})");
+        }
         if let Some(phase) = &status.phase {
             told += &format!(", {}", word(phase));
         }
@@ -208,8 +224,16 @@ impl Seen {
                 format!(": {})", one.message)
             };
         }
+        if let Some(one) = under_way(status) {
+            told += &format!(", {} under way", one.reason);
+        }
         told
     }
+}
+
+/// Returns the condition that tells of something under way.
+fn under_way(status: &Status) -> Option<&Condition> {
+    condition(status, ConditionType::Progressing).filter(|one| one.status == Truth::True)
 }
 
 impl FromStr for Goal {
@@ -280,6 +304,28 @@ mod tests {
             seen.reached(Goal::Generation(5)),
             "a generation is about the document alone"
         );
+    }
+
+    #[test]
+    fn tasks_of_a_former_document_are_not_what_is_waited_for() {
+        let mut told = status();
+        told.conditions.push(Condition {
+            r#type: ConditionType::Progressing,
+            status: Truth::True,
+            reason: "Deploying".to_owned(),
+            ..told.conditions[0].clone()
+        });
+        let seen = seen(Some(5), Some(told), true);
+        assert!(!seen.reached(Goal::Ready) && !seen.reached(Goal::Asleep));
+        assert!(seen.told(Goal::Ready).ends_with(", Deploying under way"));
+        let refused = Status {
+            accepted_generation: Some(4),
+            ..status()
+        };
+        let seen = self::seen(Some(5), Some(refused), true);
+        assert!(!seen.reached(Goal::Ready), "the newest was refused");
+        let told = seen.told(Goal::Ready);
+        assert!(told.contains("generation 5 (in force 4)"), "{told}");
     }
 
     #[test]
