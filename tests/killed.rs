@@ -9,6 +9,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use penstock_crds::{API_VERSION, ConnectorSpec, Envelope, Kind, Metadata, Name, Phase, SqsSource, State, Status};
 use penstock_operator::cloud::aws::{Aws, AwsSettings};
 use penstock_operator::cloud::{Cloud, Error as CloudError, Receipt};
@@ -87,8 +88,13 @@ impl Cloud for Mortal {
         self.aws.observe(subjects).await
     }
 
-    async fn tasks(&self, subject: &Subject, task_definition: &str) -> Result<TaskHealth, CloudError> {
-        self.aws.tasks(subject, task_definition).await
+    async fn tasks(
+        &self,
+        subject: &Subject,
+        task_definition: &str,
+        steady_since: Option<Timestamp>,
+    ) -> Result<TaskHealth, CloudError> {
+        self.aws.tasks(subject, task_definition, steady_since).await
     }
 
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, CloudError> {
@@ -214,7 +220,7 @@ impl World {
             orphans: Orphans::default(),
             audit_period: Duration::MAX,
             metrics: Metrics::default(),
-            now: jiff::Timestamp::now,
+            now: Timestamp::now,
         })
     }
 

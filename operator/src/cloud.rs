@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
+use jiff::Timestamp;
 use penstock_crds::{Name, SqsSource};
 
 use crate::plan::action::Action;
@@ -30,10 +31,14 @@ pub trait Cloud: Send + Sync + 'static {
     /// nothing else: unknown is not absent.
     fn observe(&self, subjects: &[Subject]) -> impl Future<Output = BTreeMap<Name, Result<Observed, Error>>> + Send;
 
-    /// Reads the health of the tasks that the subject's service should run; tasks of another task definition than the one
-    /// that is named are not counted.
-    fn tasks(&self, subject: &Subject, task_definition: &str)
-    -> impl Future<Output = Result<TaskHealth, Error>> + Send;
+    /// Reads the health of the tasks that the subject's service should run, told apart by whether they are of that task
+    /// definition. Failures from before `steady_since` are no reason why one is not healthy.
+    fn tasks(
+        &self,
+        subject: &Subject,
+        task_definition: &str,
+        steady_since: Option<Timestamp>,
+    ) -> impl Future<Output = Result<TaskHealth, Error>> + Send;
 
     /// Reads how many messages the queue holds; with `deleted_within` seconds also how many were deleted in that time.
     fn queue(

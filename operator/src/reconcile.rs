@@ -344,7 +344,7 @@ pub(crate) async fn look<C: Cloud>(
 /// Reads the health of the tasks. Where that fails, everything else is kept as wanted all the same.
 async fn tasks<C: Cloud>(cloud: &C, subject: &Subject, observed: &Observed) -> Tasks {
     let definition = observed.task_definition_arn.as_deref().unwrap_or_default();
-    match cloud.tasks(subject, definition).await {
+    match cloud.tasks(subject, definition, observed.steady_since).await {
         Ok(seen) => Tasks::Seen(seen),
         Err(error) => {
             tracing::warn!(%error, "Health of the tasks not read");

@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::FutureExt;
+use jiff::Timestamp;
 use penstock_crds::{Name, SqsSource};
 use tokio::sync::OnceCell;
 
@@ -270,8 +271,13 @@ impl Cloud for Aws {
         observe::observe(self, subjects).boxed().await
     }
 
-    async fn tasks(&self, subject: &Subject, task_definition: &str) -> Result<TaskHealth, Error> {
-        Box::pin(tasks::health(self, subject, task_definition)).await
+    async fn tasks(
+        &self,
+        subject: &Subject,
+        task_definition: &str,
+        steady_since: Option<Timestamp>,
+    ) -> Result<TaskHealth, Error> {
+        Box::pin(tasks::health(self, subject, task_definition, steady_since)).await
     }
 
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, Error> {

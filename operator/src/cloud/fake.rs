@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use penstock_crds::{Name, SqsSource};
 
 use crate::cloud::{Cloud, Error, Receipt};
@@ -152,7 +153,7 @@ impl Cloud for Fake {
     }
 
     /// What was laid down by [`Fake::meddle`]; else every task that runs is healthy.
-    async fn tasks(&self, subject: &Subject, _: &str) -> Result<TaskHealth, Error> {
+    async fn tasks(&self, subject: &Subject, _: &str, _: Option<Timestamp>) -> Result<TaskHealth, Error> {
         let mut inner = self.lock();
         inner.looks_at_tasks += 1;
         let observed = inner.by_name.get(&subject.name).cloned().unwrap_or_else(nothing);

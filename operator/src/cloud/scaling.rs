@@ -198,7 +198,7 @@ pub(super) async fn newest_activity(aws: &Aws, subject: &Subject) -> Result<Opti
     }))
 }
 
-fn timestamp(at: &aws_smithy_types::DateTime) -> Timestamp {
+pub(super) fn timestamp(at: &aws_smithy_types::DateTime) -> Timestamp {
     let nanoseconds = i32::try_from(at.subsec_nanos()).unwrap_or_default();
     Timestamp::new(at.secs(), nanoseconds).unwrap_or_default()
 }

@@ -317,6 +317,8 @@ pub struct Observed {
     pub region: String,
     /// The last stopped task's reason in one line, if a task failed in the last hour.
     pub last_failure: Option<String>,
+    /// When ECS last said that the service has all its tasks; what failed before that, it got over.
+    pub steady_since: Option<Timestamp>,
     /// Why ECS finds no room for a task, in one line, while it finds none.
     pub unplaced: Option<String>,
     /// The newest scaling activity.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_applicationautoscaling::types::ScalableTarget;
 use aws_sdk_cloudwatch::types::MetricAlarm;
-use aws_sdk_ecs::types::Service as SdkService;
+use aws_sdk_ecs::types::{Service as SdkService, Task};
 use futures::FutureExt;
 use penstock_crds::Name;
 
@@ -114,8 +114,12 @@ async fn add_service(aws: &Aws, subject: &Subject, service: &SdkService, observe
     observed.resources.service = Some(ours);
     observed.deployment = deployment::newest(aws, service).await?;
     observed.unplaced = room::reason(service);
+    observed.steady_since = room::steady_since(service);
     if may_have_failed(observed) {
-        observed.last_failure = told(subject, "failures", failure::newest(aws, subject, |_| true).await);
+        // A deployment that failed has its cause in what was before ECS went back and was steady again.
+        let got_over = observed.steady_since.filter(|_| is_settled(observed));
+        let counts = |task: &Task| failure::is_after(task, got_over);
+        observed.last_failure = told(subject, "failures", failure::newest(aws, subject, counts).await);
     }
     Ok(())
 }
@@ -130,8 +134,12 @@ fn told<T>(subject: &Subject, what: &str, read: Result<Option<T>, Error>) -> Opt
 
 /// A service that has all its tasks and no deployment in motion has nothing to explain; asking costs two calls.
 fn may_have_failed(observed: &Observed) -> bool {
-    let is_settled = |one: &Deployment| one.progress == DeploymentProgress::Completed;
-    observed.counts.running < observed.counts.desired || !observed.deployment.as_ref().is_none_or(is_settled)
+    observed.counts.running < observed.counts.desired || !is_settled(observed)
+}
+
+fn is_settled(observed: &Observed) -> bool {
+    let is_completed = |one: &Deployment| one.progress == DeploymentProgress::Completed;
+    observed.deployment.as_ref().is_none_or(is_completed)
 }
 
 /// A target belongs to whom its tags name; one that names nobody, to whom its service belongs.

@@ -130,6 +130,18 @@ impl World {
         });
     }
 
+    /// Tells ECS what the agent saw of a task.
+    fn report(&self, report: TaskReport) {
+        self.cloud.with(|cloud, now| {
+            let scope = penstock_localcloud::model::Scope {
+                account: ACCOUNT.to_owned(),
+                region: REGION.to_owned(),
+            };
+            cloud.region(&scope).ecs.report(report, now);
+            cloud.tick(now);
+        });
+    }
+
     /// Plays the agent until what is observed is as awaited.
     async fn until(&self, awaited: impl Fn(&Observed) -> bool) -> Observed {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
@@ -337,8 +349,8 @@ async fn the_health_of_all_tasks_is_read_and_those_of_another_definition_are_tol
         healthy: 120,
         ..TaskHealth::default()
     };
-    assert_eq!(world.aws.tasks(&subject(), &arn).await.unwrap(), all);
-    let other = world.aws.tasks(&subject(), &format!("{arn}0")).await.unwrap();
+    assert_eq!(world.aws.tasks(&subject(), &arn, None).await.unwrap(), all);
+    let other = world.aws.tasks(&subject(), &format!("{arn}0"), None).await.unwrap();
     let former = TaskHealth {
         former: 120,
         ..TaskHealth::default()
@@ -361,10 +373,10 @@ async fn a_task_that_is_not_healthy_is_told_with_its_cause() {
         .until(|seen| seen.deployment.as_ref().unwrap().progress == DeploymentProgress::Failed)
         .await;
     let arn = failed.task_definition_arn.unwrap();
-    let seen = world.aws.tasks(&subject(), &arn).await.unwrap();
+    let seen = world.aws.tasks(&subject(), &arn, None).await.unwrap();
     assert_eq!(seen.healthy, 0);
     assert!(seen.cause.unwrap().contains("CannotPullContainerError"));
-    let other = world.aws.tasks(&subject(), &format!("{arn}0")).await.unwrap();
+    let other = world.aws.tasks(&subject(), &format!("{arn}0"), None).await.unwrap();
     assert_eq!(other.cause, None, "the failure of another definition is no cause");
 }
 
@@ -416,7 +428,7 @@ async fn health_that_may_not_be_read_is_a_denial_that_names_the_operation() {
         )
     })
     .await;
-    let denied = aws.tasks(&subject(), "arn").await.unwrap_err();
+    let denied = aws.tasks(&subject(), "arn", None).await.unwrap_err();
     assert!(
         matches!(&denied, Error::Deny { operation, .. } if operation == "ListTasks"),
         "{denied}"
@@ -712,6 +724,32 @@ async fn a_deployment_that_fails_is_told_with_its_cause() {
         cause.starts_with("TaskFailedToStart: CannotPullContainerError"),
         "{cause}"
     );
+}
+
+#[tokio::test]
+async fn a_failure_that_a_service_has_got_over_is_not_why_tasks_are_missing_later() {
+    let world = World::start().await;
+    world.reach(&wanted(&sample()), AWAKE).await;
+    world.until(is_completed).await;
+    let crash = world.aws.read.ecs.list_tasks().cluster("data").send().await.unwrap();
+    world.report(TaskReport::Exited {
+        task_arn: crash.task_arns()[0].clone(),
+        exit_code: 78,
+        out_of_memory: false,
+    });
+    let failed = world.observe().await;
+    assert!(failed.counts.running < failed.counts.desired, "{failed:?}");
+    assert!(failed.last_failure.unwrap().contains("exit code 78"));
+    world
+        .until(|seen| seen.counts.running == 1 && seen.steady_since > failed.steady_since)
+        .await;
+    world.set_count(3, false).await;
+    let growing = world.observe().await;
+    assert!(growing.counts.running < growing.counts.desired, "{growing:?}");
+    assert_eq!(growing.last_failure, None);
+    let arn = growing.task_definition_arn.clone().unwrap();
+    let seen = world.aws.tasks(&subject(), &arn, growing.steady_since).await.unwrap();
+    assert_eq!(seen.cause, None);
 }
 
 #[tokio::test]

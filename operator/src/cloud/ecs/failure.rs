@@ -1,11 +1,13 @@
 //! Why a task of a service failed, in one line.
 
 use aws_sdk_ecs::types::{Container, DesiredStatus, Task, TaskStopCode};
+use jiff::Timestamp;
 
 use crate::cloud::Error;
 use crate::cloud::aws::Aws;
 use crate::cloud::ecs::tasks::page;
 use crate::cloud::error::one_line;
+use crate::cloud::scaling::timestamp;
 use crate::plan::resources::Subject;
 
 /// Returns why the newest task that failed did so, of those that `counts`. ECS shows stopped tasks for about an hour.
@@ -17,6 +19,12 @@ pub(in crate::cloud) async fn newest(
     let (mut tasks, _) = page(aws, subject, DesiredStatus::Stopped, None).await?;
     tasks.retain(counts);
     Ok(of_newest(&tasks))
+}
+
+/// Whether a task stopped after that time; true where there is no such time.
+pub(in crate::cloud) fn is_after(task: &Task, time: Option<Timestamp>) -> bool {
+    let stopped = task.stopped_at().or(task.stopping_at()).map(timestamp);
+    time.is_none_or(|time| stopped.is_none_or(|stopped| stopped > time))
 }
 
 fn of_newest(tasks: &[Task]) -> Option<String> {
@@ -115,6 +123,19 @@ mod tests {
             first.as_deref(),
             Some("TaskFailedToStart: CannotPullContainerError: no such image")
         );
+    }
+
+    #[test]
+    fn what_a_service_got_over_is_no_failure_of_today() {
+        let failed = task(
+            10,
+            TaskStopCode::EssentialContainerExited,
+            "Essential container in task exited",
+            Some(78),
+        );
+        let at = |second| Timestamp::from_second(second).ok();
+        assert!(is_after(&failed, None) && is_after(&failed, at(9)));
+        assert!(!is_after(&failed, at(10)) && !is_after(&failed, at(3_000)));
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! Why ECS finds no room for a task, in one line. Such a task never exists, so that only the service's events tell of it.
+//! What only a service's events tell: since when it has had all its tasks, and why ECS finds no room for one, in one line,
+//! as such a task never exists.
 
 use aws_sdk_ecs::types::{Deployment, Service as SdkService, ServiceEvent};
+use jiff::Timestamp;
 
 use crate::cloud::error::one_line;
+use crate::cloud::scaling::timestamp;
 
 const UNPLACED: &str = "was unable to place a task";
 const SETTLED: &str = "has reached a steady state";
@@ -25,6 +28,17 @@ pub(in crate::cloud) fn reason(service: &SdkService) -> Option<String> {
     let newest = service.events().iter().rev().filter(told).max_by_key(time)?;
     let message = newest.message().filter(|message| is_unplaced(message))?;
     Some(line(message))
+}
+
+/// Returns when ECS last said that the service has all its tasks.
+pub(in crate::cloud) fn steady_since(service: &SdkService) -> Option<Timestamp> {
+    let told = |event: &&ServiceEvent| event.message().is_some_and(|message| message.contains(SETTLED));
+    let times = service
+        .events()
+        .iter()
+        .filter(told)
+        .filter_map(ServiceEvent::created_at);
+    times.map(timestamp).max()
 }
 
 fn lacks_tasks(deployment: &Deployment) -> bool {

@@ -1,6 +1,7 @@
 //! The tasks of a service: how their health checks find them.
 
 use aws_sdk_ecs::types::{Container, DesiredStatus, HealthStatus, Task};
+use jiff::Timestamp;
 
 use crate::cloud::Error;
 use crate::cloud::aws::Aws;
@@ -17,7 +18,12 @@ const PAGES: usize = 50;
 
 /// Counts the healthy tasks among those that the service should run, of `task_definition` and of others, and says why
 /// those of the one are not.
-pub(in crate::cloud) async fn health(aws: &Aws, subject: &Subject, task_definition: &str) -> Result<TaskHealth, Error> {
+pub(in crate::cloud) async fn health(
+    aws: &Aws,
+    subject: &Subject,
+    task_definition: &str,
+    steady_since: Option<Timestamp>,
+) -> Result<TaskHealth, Error> {
     let is_counted = |task: &Task| task.task_definition_arn() == Some(task_definition);
     let (mut tasks, mut token) = (Vec::new(), None);
     for _ in 0..PAGES {
@@ -38,7 +44,8 @@ pub(in crate::cloud) async fn health(aws: &Aws, subject: &Subject, task_definiti
         return Ok(seen);
     }
     // A failure of another definition is no reason why these tasks are not healthy.
-    let cause = failure::newest(aws, subject, is_counted).await?;
+    let counts = |task: &Task| is_counted(task) && failure::is_after(task, steady_since);
+    let cause = failure::newest(aws, subject, counts).await?;
     Ok(TaskHealth { cause, ..seen })
 }
 
