@@ -8,7 +8,7 @@ use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 use super::ownership::{ORPHANED, name_taken, orphaned};
 use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
-use crate::plan::desired::Surroundings;
+use crate::plan::desired::{Surroundings, uses_container_insights};
 use crate::plan::home::left_out;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
 
@@ -340,6 +340,15 @@ fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
     let (Some(wanted), Some(_)) = (&connector.scaling, &observed.resources.scaling) else {
         return no("NoScaling", "");
     };
+    // Nothing scales by a number that nobody publishes, whatever the load.
+    if uses_container_insights(connector, &Surroundings::of(outcome.owner, observed)) && !observed.container_insights {
+        return yes(
+            "NoContainerInsights",
+            "scaling.runningTasks is containerInsights, and the cluster has none: the backlog policy and the alarms at the \
+             maximum read metrics that do not exist; turn Container Insights on for the cluster, or leave \
+             scaling.runningTasks out",
+        );
+    }
     let most = i64::from(wanted.max);
     let at_most = i64::from(observed.counts.desired) >= most;
     let overloaded = wanted

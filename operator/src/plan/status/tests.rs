@@ -38,18 +38,29 @@ fn judged() -> Judged {
 
 /// The status so many seconds after the beginning.
 fn at(seconds: i64, observed: &Observed, previous: Option<&Status>) -> Status {
-    status(Outcome {
-        name: &orders(),
-        judged: &judged(),
+    status(outcome(seconds, observed, previous, &orders(), &judged(), &owner()))
+}
+
+fn outcome<'a>(
+    seconds: i64,
+    observed: &'a Observed,
+    previous: Option<&'a Status>,
+    name: &'a Name,
+    judged: &'a Judged,
+    owner: &'a Owner,
+) -> Outcome<'a> {
+    Outcome {
+        name,
+        judged,
         plan: None,
         observed: Some(observed),
         queue: None,
         taken: &[],
         failure: None,
         previous,
-        owner: &owner(),
+        owner,
         now: Timestamp::from_second(seconds).expect("in range"),
-    })
+    }
 }
 
 fn is_mistrusted(status: &Status) -> bool {
@@ -97,6 +108,32 @@ fn policies_of_others_are_named_and_give_way_to_what_presses_more() {
         ..others
     };
     assert_eq!(limited(&at(421, &strays, Some(&told))).1, "RunningCountUntrusted");
+}
+
+#[test]
+fn container_insights_that_are_asked_for_and_off_are_told() {
+    let mut spec = orders_spec();
+    spec.scaling.as_mut().expect("the sample scales").running_tasks =
+        Some(penstock_crds::RunningTasks::ContainerInsights);
+    let asked = accept(&orders(), &wanted(spec, 7, "topic/0/7"), None, &home()).expect("a document was written");
+    let limited = |observed: &Observed| {
+        let told = status(Outcome {
+            judged: &asked,
+            ..outcome(0, observed, None, &orders(), &judged(), &owner())
+        });
+        let mut conditions = told.conditions.into_iter();
+        conditions
+            .find(|one| one.r#type == ConditionType::ScalingLimited)
+            .expect("every status has it")
+    };
+    let off = limited(&sampled(3, &[]));
+    assert_eq!((off.status, off.reason.as_str()), (Truth::True, "NoContainerInsights"));
+    assert!(off.message.contains("turn Container Insights on"), "{}", off.message);
+    let on = Observed {
+        container_insights: true,
+        ..sampled(3, &[])
+    };
+    assert_eq!(limited(&on).reason, "WithinBounds");
 }
 
 #[test]
