@@ -11,7 +11,7 @@ use crate::plan::desired::{Surroundings, desired, tags};
 use crate::plan::diff::{CountRule, Rules, diff};
 use crate::plan::difference::differences;
 use crate::plan::owner::Owner;
-use crate::plan::resources::{Observed, QueueDepth, Resources, ServiceLife};
+use crate::plan::resources::{FOREIGN_SERVICE, Observed, QueueDepth, Resources, ServiceLife};
 use crate::plan::{phase, proof, rollback};
 
 /// How many task definitions stay registered beside the one in use, for a look back.
@@ -133,7 +133,11 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
     };
     state.labels = labels(&state, connector, &desired, seen);
     let own = without_foreign_tags(seen.observed, &desired, &state.labels);
-    let actions = diff(&desired, &own, &rules);
+    let actions = if has_lost_its_tags(&own, seen.owner) {
+        Vec::new()
+    } else {
+        diff(&desired, &own, &rules)
+    };
     remember_create(&mut state, &actions, &rules.token, seen);
     let has_made = has_made(&actions, seen.observed);
     state.owner = has_made.then(|| seen.owner.tag());
@@ -146,6 +150,13 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         differences,
         held,
     }
+}
+
+/// Whether a service has our name, and tags that name no other operator. It may be ours, untagged by somebody who tidied
+/// up: what of ours hangs on it stays until a person has decided.
+fn has_lost_its_tags(observed: &Observed, owner: &Owner) -> bool {
+    let holder = observed.foreign.get(FOREIGN_SERVICE);
+    holder.is_some_and(|holder| holder.is_nobody(owner))
 }
 
 /// Whether something in AWS is ours, or is about to be.

@@ -217,6 +217,11 @@ impl Owner {
 }
 
 impl Holder {
+    /// Whether the tags name no other operator: there never were any, or ours were taken off.
+    pub fn is_nobody(&self, owner: &Owner) -> bool {
+        self.operator.as_ref().is_none_or(|tag| *tag == owner.tag())
+    }
+
     /// Returns what the tags tell.
     pub fn of(tags: &BTreeMap<String, String>) -> Self {
         Self {

@@ -19,6 +19,7 @@ mod lives;
 mod outage;
 mod ready;
 mod rollout;
+mod told;
 
 /// A log that both topics share in the tests; a restart reads it back and nothing else.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
-use super::ownership::{ORPHANED, name_taken, orphaned};
+use super::ownership::{ORPHANED, left_behind, name_taken, orphaned};
 use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
 use crate::plan::desired::{Surroundings, uses_container_insights};
@@ -41,14 +41,19 @@ pub(super) fn conditions(outcome: Outcome<'_>) -> Vec<Condition> {
         .map(|(kind, judgement)| condition(outcome, kind, judgement))
         .collect();
     if is_gone(outcome) {
-        let judgement = Judgement(
-            Truth::True,
-            "Removed",
-            "everything that the connector made is gone".to_owned(),
-        );
-        found.push(condition(outcome, ConditionType::Deleted, judgement));
+        found.push(condition(outcome, ConditionType::Deleted, deleted(outcome)));
     }
     found
+}
+
+fn deleted(outcome: Outcome<'_>) -> Judgement {
+    let left = outcome
+        .observed
+        .and_then(|observed| left_behind(outcome.owner, outcome.name, observed));
+    yes(
+        "Removed",
+        left.unwrap_or_else(|| "everything that the connector made is gone".to_owned()),
+    )
 }
 
 fn condition(outcome: Outcome<'_>, kind: ConditionType, Judgement(status, reason, message): Judgement) -> Condition {

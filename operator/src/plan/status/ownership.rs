@@ -33,6 +33,24 @@ pub fn name_taken(owner: &Owner, connector: &Name, observed: &Observed) -> Strin
     told.collect::<Vec<_>>().join("; ")
 }
 
+/// Returns what a withdrawn connector leaves behind because nothing says any more that it was its own; nothing where what
+/// is there names another operator.
+pub(super) fn left_behind(owner: &Owner, connector: &Name, observed: &Observed) -> Option<String> {
+    let left: Vec<_> = observed
+        .foreign
+        .iter()
+        .filter(|(_, holder)| holder.is_nobody(owner))
+        .map(|(what, _)| named(owner, connector, what))
+        .collect();
+    (!left.is_empty()).then(|| {
+        let left = left.join(", ");
+        format!(
+            "everything that carries its tags is gone; {left}: no tag says that it was made for this connector, so it is left \
+             alone. If it was, remove it by hand"
+        )
+    })
+}
+
 fn named(owner: &Owner, connector: &Name, what: &str) -> String {
     let service = owner.name.service_name(connector);
     match what {

@@ -29,7 +29,7 @@ impl World {
         self.ctx.memory.get(&orders()).state.expect("it was accepted").handled
     }
 
-    fn is(&self, kind: ConditionType, truth: Truth, reason: &str) {
+    pub(super) fn is(&self, kind: ConditionType, truth: Truth, reason: &str) {
         assert_eq!(self.condition(kind), (truth, reason.to_owned()), "{kind:?}");
     }
 }
