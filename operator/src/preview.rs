@@ -14,7 +14,7 @@ use crate::plan::home::Home;
 use crate::plan::owner::Owner;
 use crate::plan::resources::{Observed, QueueDepth};
 use crate::plan::status::name_taken;
-use crate::reconcile::{Error, look, record, subject};
+use crate::reconcile::{Error, Looked, look, record, subject};
 
 /// Connectors looked at at once; their reads share batches.
 const AT_ONCE: usize = 64;
@@ -78,11 +78,11 @@ async fn preview<C: Cloud>(
     let subject = subject(&owner.name, &asked.name, &judged);
     let (observed, queue) = match &subject {
         Some(subject) => look(cloud, observer, subject.clone(), &judged).await?,
-        None => (Observed::default(), None),
+        None => (Observed::default(), Looked::default()),
     };
     let seen = Seen {
         observed: &observed,
-        queue,
+        queue: queue.depth,
         target: asked.wanted.target.as_ref(),
         owner,
         now,
@@ -99,7 +99,7 @@ async fn preview<C: Cloud>(
         judged,
         plan,
         calls,
-        queue,
+        queue: queue.depth,
         taken: (!observed.foreign.is_empty()).then(|| name_taken(owner, &asked.name, &observed)),
     }))
 }

@@ -158,7 +158,7 @@ struct Pass<'a> {
 #[derive(Default)]
 struct Made {
     observed: Option<Observed>,
-    queue: Option<QueueDepth>,
+    queue: Looked,
     plan: Option<Plan>,
     failure: Option<Failure>,
 }
@@ -168,13 +168,13 @@ impl Pass<'_> {
         let mut made = Made::default();
         let seen = match subject(&ctx.owner.name, self.name, self.judged) {
             Some(subject) => look(&*ctx.cloud, &ctx.observer, subject, self.judged).await,
-            None => Ok((Observed::default(), None)),
+            None => Ok((Observed::default(), Looked::default())),
         };
         let (observed, mut queue) = seen.map_err(|error| (Made::default(), error))?;
         let fresh_token = uuid::Uuid::new_v4().to_string();
         let mut seen = Seen {
             observed: &observed,
-            queue,
+            queue: queue.depth,
             target: self.wanted.target.as_ref(),
             owner: &ctx.owner,
             now: (ctx.now)(),
@@ -183,7 +183,7 @@ impl Pass<'_> {
         let mut plan = decide(self.judged, seen);
         if plan.puts_to_sleep() {
             queue = looked_at_again(&*ctx.cloud, self.judged, queue).await;
-            seen.queue = queue;
+            seen.queue = queue.depth;
             plan = decide(self.judged, seen);
         }
         made.observed = Some(observed);
@@ -262,7 +262,8 @@ impl Pass<'_> {
             judged: self.judged,
             plan: made.plan.as_ref(),
             observed: made.observed.as_ref(),
-            queue: made.queue,
+            queue: made.queue.depth,
+            queue_trouble: made.queue.trouble.as_deref(),
             taken: &self.taken,
             failure: made.failure.as_ref(),
             previous: self.remembered.status.as_ref(),
@@ -328,7 +329,7 @@ pub(crate) async fn look<C: Cloud>(
     observer: &Observer,
     subject: Subject,
     judged: &Judged,
-) -> Result<(Observed, Option<QueueDepth>), Error> {
+) -> Result<(Observed, Looked), Error> {
     let (observed, queue) = tokio::join!(observer.observe(subject.clone()), queue(cloud, judged));
     let mut observed = observed.map_err(Error::Observe)?;
     let is_wanted = matches!(judged.verdict, Verdict::Keep(..));
@@ -358,25 +359,57 @@ async fn tasks<C: Cloud>(cloud: &C, subject: &Subject, observed: &Observed) -> T
     }
 }
 
+/// What became of a look at the queue: nothing of it where nobody looked.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// What it holds.
+    pub(crate) depth: Option<QueueDepth>,
+    /// Why it could not be read, and what to do.
+    trouble: Option<String>,
+}
+
+impl From<Result<QueueDepth, cloud::Error>> for Looked {
+    fn from(read: Result<QueueDepth, cloud::Error>) -> Self {
+        let error = match read {
+            Ok(depth) => {
+                return Self {
+                    depth: Some(depth),
+                    trouble: None,
+                };
+            }
+            Err(error) => error,
+        };
+        let remedy = match &error {
+            cloud::Error::Deny { operation, .. } => format!("; allow the operator `sqs:{operation}` on it"),
+            cloud::Error::Refuse { .. } => "; make it, or mend `source.sqs.queueUrl`".to_owned(),
+            _ => String::new(),
+        };
+        Self {
+            depth: None,
+            trouble: Some(format!("the queue could not be read: {error}{remedy}")),
+        }
+    }
+}
+
 /// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
-async fn queue<C: Cloud>(cloud: &C, judged: &Judged) -> Option<QueueDepth> {
+async fn queue<C: Cloud>(cloud: &C, judged: &Judged) -> Looked {
     let Verdict::Keep(connector, _) = &judged.verdict else {
-        return None;
+        return Looked::default();
     };
     let read = cloud.queue(&connector.source, deleted_within(connector)).await;
     read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
-        .ok()
+        .into()
 }
 
 /// Reads the queue once more, right before the last task goes: the first look is as old as the slowest read beside it.
-async fn looked_at_again<C: Cloud>(cloud: &C, judged: &Judged, first: Option<QueueDepth>) -> Option<QueueDepth> {
+async fn looked_at_again<C: Cloud>(cloud: &C, judged: &Judged, first: Looked) -> Looked {
     let Verdict::Keep(connector, _) = &judged.verdict else {
         return first;
     };
     let read = cloud.queue(&connector.source, None).await;
     let read = read.inspect_err(|error| tracing::warn!(%error, "Queue not read again; nothing falls asleep"));
-    let deleted = first.and_then(|first| first.deleted);
-    read.ok().map(|depth| QueueDepth { deleted, ..depth })
+    let deleted = first.depth.and_then(|first| first.deleted);
+    read.map(|depth| QueueDepth { deleted, ..depth }).into()
 }
 
 fn state_change(state: Option<&State>) -> StateChange {

@@ -25,6 +25,7 @@ struct Inner {
     by_name: BTreeMap<Name, Observed>,
     queue: Option<QueueDepth>,
     next_queue: Option<QueueDepth>,
+    queue_denied: bool,
     calls: Vec<String>,
     allowed: Option<usize>,
     lose_reply: bool,
@@ -54,6 +55,11 @@ impl Fake {
     /// Lets the queue be read once as it is, and as `depth` from then on.
     pub fn set_queue_from_the_second_read(&self, depth: QueueDepth) {
         self.lock().next_queue = Some(depth);
+    }
+
+    /// Lets nobody read the queue, or everybody again.
+    pub fn deny_queue(&self, denied: bool) {
+        self.lock().queue_denied = denied;
     }
 
     /// Lets this many changing calls through and fails the next one, before its effect or after it.
@@ -175,6 +181,13 @@ impl Cloud for Fake {
 
     async fn queue(&self, _: &SqsSource, _: Option<u64>) -> Result<QueueDepth, Error> {
         let mut inner = self.lock();
+        if inner.queue_denied {
+            return Err(Error::Deny {
+                operation: "GetQueueAttributes".to_owned(),
+                message: "not authorized".to_owned(),
+                request_id: None,
+            });
+        }
         let depth = inner.queue.unwrap_or_default();
         inner.queue = inner.next_queue.take().or(inner.queue);
         Ok(depth)

@@ -112,6 +112,7 @@ fn keep(judged: &Judged, connector: &Connector, mode: TargetMode, seen: Seen<'_>
         last,
         idle_since: state.idle_since,
         queue: seen.queue,
+        count: seen.observed.counts.desired,
         now: seen.now,
     };
     (state.phase, state.idle_since) = phase::next(inputs);

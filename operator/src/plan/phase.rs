@@ -18,6 +18,8 @@ pub struct Inputs<'a> {
     pub idle_since: Option<Timestamp>,
     /// The queue, if it could be read; an unknown queue neither wakes nor sends to sleep.
     pub queue: Option<QueueDepth>,
+    /// How many tasks the service is told to run.
+    pub count: i32,
     /// The time of the pass.
     pub now: Timestamp,
 }
@@ -54,7 +56,8 @@ fn running(inputs: Inputs<'_>) -> (Phase, Option<Timestamp>) {
         return (Phase::Awake, None);
     };
     let Some(queue) = inputs.queue else {
-        let phase = if inputs.last == Phase::Asleep {
+        // Where the calls that were to stop the tasks failed, the queue that was seen empty then may not be so any more.
+        let phase = if inputs.last == Phase::Asleep && inputs.count == 0 {
             Phase::Asleep
         } else {
             Phase::Awake

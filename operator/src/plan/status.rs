@@ -36,6 +36,8 @@ pub struct Outcome<'a> {
     pub observed: Option<&'a Observed>,
     /// The queue, if it was read.
     pub queue: Option<QueueDepth>,
+    /// Why it could not be read, in words.
+    pub queue_trouble: Option<&'a str>,
     /// The calls that were made.
     pub taken: &'a [ActionStatus],
     /// What cut the pass short.
@@ -191,6 +193,9 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
         } else {
             TASKS_COMING
         })
+    } else if conditions::lacks_queue(outcome).is_some() {
+        // It may be back in a second, and nobody else says when it is.
+        Next::Backoff
     } else {
         Next::Resync
     }

@@ -8,7 +8,7 @@ use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 use super::ownership::{ORPHANED, left_behind, name_taken, orphaned};
 use super::{Outcome, is_gone, task_counts};
 use crate::plan::accept::Verdict;
-use crate::plan::desired::{Surroundings, uses_container_insights};
+use crate::plan::desired::{Surroundings, is_foreign_queue, uses_container_insights};
 use crate::plan::home::left_out;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
 
@@ -16,6 +16,8 @@ use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHeal
 const TASKS_RUNNING: &str = "TasksRunning";
 /// The reason of a connector too few of whose tasks pass their health check.
 const NOT_HEALTHY: &str = "NotHealthy";
+/// The reason of a connector whose queue could not be read, though something depends on it.
+const QUEUE_UNKNOWN: &str = "QueueUnknown";
 
 /// How long ago the first of the minutes began whose samples are counted: five that end up to two minutes ago.
 const SAMPLED: SignedDuration = SignedDuration::from_mins(7);
@@ -113,8 +115,10 @@ fn ready(outcome: Outcome<'_>) -> Judgement {
 fn asleep(outcome: Outcome<'_>, observed: &Observed) -> Judgement {
     match outcome.queue {
         None => unknown(
-            "QueueUnknown",
-            "the queue could not be read, so nobody knows whether a message waits",
+            QUEUE_UNKNOWN,
+            outcome
+                .queue_trouble
+                .unwrap_or("the queue could not be read, so nobody knows whether a message waits"),
         ),
         Some(queue) if queue.backlog() > 0 => no("Waking", "messages wait and no task runs yet"),
         Some(_) if observed.life != ServiceLife::Active => no("ServiceMissing", "there is no service that could wake"),
@@ -326,10 +330,27 @@ fn degraded(outcome: Outcome<'_>) -> Judgement {
     if let Some(unplaced) = unplaced {
         return yes("NoRoom", unplaced);
     }
+    if let Some(trouble) = lacks_queue(outcome) {
+        return yes(QUEUE_UNKNOWN, trouble);
+    }
     match outcome.observed {
         Some(observed) if failing(observed) => yes("TasksFailing", observed.last_failure.clone().unwrap_or_default()),
         _ => no("AsWanted", ""),
     }
+}
+
+/// Returns why the queue could not be read where the operator's own work depends on it: sleep, a wake, or the backlog that
+/// it publishes for policies which cannot read the queue themselves.
+pub(super) fn lacks_queue(outcome: Outcome<'_>) -> Option<&str> {
+    let (Verdict::Keep(connector, _), Some(observed)) = (&outcome.judged.verdict, outcome.observed) else {
+        return None;
+    };
+    let scaling = connector.scaling.as_ref()?;
+    let phase = outcome.plan.map_or(outcome.judged.state.phase, |plan| plan.state.phase);
+    let around = Surroundings::of(outcome.owner, observed);
+    let is_needed = scaling.min == 0 || is_foreign_queue(connector, &around);
+    let is_watched = matches!(phase, Phase::Awake | Phase::Asleep);
+    outcome.queue_trouble.filter(|_| is_watched && is_needed)
 }
 
 /// Whether tasks are missing because they fail, and not because they are on their way.

@@ -55,6 +55,7 @@ fn outcome<'a>(
         plan: None,
         observed: Some(observed),
         queue: None,
+        queue_trouble: None,
         taken: &[],
         failure: None,
         previous,

@@ -3,6 +3,14 @@
 use super::*;
 use crate::plan::resources::{Counts, FOREIGN_SERVICE};
 
+/// A connector that sleeps.
+async fn asleep() -> (World, Wanted) {
+    let (world, told) = settled(Scenario::Sleep).await;
+    world.converge(&told).await;
+    assert_eq!(world.phase(), Some(Phase::Asleep));
+    (world, told)
+}
+
 impl World {
     /// Takes the tag that names the connector off its service, as a tool that tidies tags up does.
     fn lose_tag(&self) {
@@ -17,6 +25,78 @@ impl World {
             (observed.deployment, observed.task_definition_arn) = (None, None);
         });
     }
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_is_told_with_what_to_do_as_long_as_it_is_needed() {
+    let (world, told) = asleep().await;
+    world.cloud.deny_queue(true);
+    assert_eq!(world.pass(&told).await, Next::Backoff);
+    world.is(ConditionType::Ready, Truth::Unknown, "QueueUnknown");
+    world.is(ConditionType::Degraded, Truth::True, "QueueUnknown");
+    assert_eq!(world.status().expect("written").health, Health::Degraded);
+    let message = world.message(ConditionType::Degraded);
+    assert!(
+        message.contains("AWS denied GetQueueAttributes: not authorized")
+            && message.contains("allow the operator `sqs:GetQueueAttributes`"),
+        "{message}"
+    );
+    assert_eq!(world.message(ConditionType::Ready), message);
+    world.cloud.deny_queue(false);
+    assert_eq!(world.pass(&told).await, Next::Resync);
+    world.is(ConditionType::Degraded, Truth::False, "AsWanted");
+
+    let (world, told) = running().await;
+    world.cloud.deny_queue(true);
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.is(ConditionType::Degraded, Truth::True, "QueueUnknown");
+}
+
+#[tokio::test]
+async fn a_queue_that_only_its_own_policies_read_need_not_be_read() {
+    let (world, _) = running().await;
+    let mut spec = orders_spec();
+    spec.scaling.as_mut().expect("the sample scales").min = Some(1);
+    let told = wanted(spec.clone(), 8, "topic/0/7");
+    world.converge(&told).await;
+    world.cloud.deny_queue(true);
+    world.pass(&told).await;
+    world.is(ConditionType::Degraded, Truth::False, "AsWanted");
+    let elsewhere = "https://sqs.us-east-1.amazonaws.com/123456789012/orders";
+    spec.source
+        .as_mut()
+        .expect("the sample has a source")
+        .sqs
+        .as_mut()
+        .expect("it is SQS")
+        .queue_url = Some(elsewhere.to_owned());
+    if let Some(alarms) = &mut spec.alarms {
+        alarms.oldest_message_age = None;
+    }
+    let told = wanted(spec, 9, "topic/0/7");
+    world.converge(&told).await;
+    world.is(ConditionType::Degraded, Truth::True, "QueueUnknown");
+}
+
+#[tokio::test]
+async fn a_sleeper_whose_tasks_were_never_stopped_keeps_them_while_its_queue_is_unknown() {
+    let (world, told) = settled(Scenario::Sleep).await;
+    // The lower bound goes down, and the count stays.
+    world.cloud.fail_after(1, false);
+    world.pass(&told).await;
+    world.cloud.heal();
+    assert!(world.cloud.observed(&orders()).counts.desired > 0);
+    world.cloud.deny_queue(true);
+    world.converge(&told).await;
+    assert!(
+        world.cloud.observed(&orders()).counts.desired > 0,
+        "messages may have come meanwhile"
+    );
+    world.cloud.deny_queue(false);
+    world.converge(&told).await;
+    assert_eq!(world.cloud.observed(&orders()).counts.desired, 0);
+    assert_eq!(world.phase(), Some(Phase::Asleep));
 }
 
 #[tokio::test]
