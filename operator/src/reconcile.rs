@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use penstock_crds::{ActionStatus, Connector, Name, State, Status};
+use penstock_crds::{ActionStatus, Name, State, Status};
 use penstock_kafka::chain;
 
 use crate::cloud::{self, Cloud, Receipt};
@@ -17,15 +17,17 @@ use crate::plan::action::Action;
 use crate::plan::decide::{Plan, Seen, decide};
 use crate::plan::home::Home;
 use crate::plan::owner::{OperatorName, Owner};
-use crate::plan::proof::asks_for_tasks;
-use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
+use crate::plan::resources::{Observed, Subject};
 use crate::plan::status::{Failure, Next, Outcome, is_gone, is_news, next, status};
 use crate::telemetry::Metrics;
 
 mod farewell;
+mod look;
 
 use farewell::farewell;
 pub use farewell::is_over;
+use look::looked_at_again;
+pub(crate) use look::{Looked, look};
 
 /// What every pass works with.
 #[derive(Debug)]
@@ -323,103 +325,8 @@ fn is_refusal(error: &cloud::Error) -> bool {
     matches!(error, cloud::Error::Refuse { .. } | cloud::Error::Deny { .. })
 }
 
-/// Reads what a decision needs: the resources, and the queue of a connector that is wanted, and the health of its tasks.
-pub(crate) async fn look<C: Cloud>(
-    cloud: &C,
-    observer: &Observer,
-    subject: Subject,
-    judged: &Judged,
-) -> Result<(Observed, Looked), Error> {
-    let (observed, queue) = tokio::join!(observer.observe(subject.clone()), queue(cloud, judged));
-    let mut observed = observed.map_err(Error::Observe)?;
-    let is_wanted = matches!(judged.verdict, Verdict::Keep(..));
-    if is_wanted && asks_for_tasks(&observed) {
-        observed.tasks = tasks(cloud, &subject, &observed).await;
-        if let Tasks::Seen(seen) = &observed.tasks {
-            observed.last_failure = observed.last_failure.take().or_else(|| seen.cause.clone());
-        }
-    }
-    Ok((observed, queue))
-}
-
-/// Reads the health of the tasks. Where that fails, everything else is kept as wanted all the same.
-async fn tasks<C: Cloud>(cloud: &C, subject: &Subject, observed: &Observed) -> Tasks {
-    let definition = observed.task_definition_arn.as_deref().unwrap_or_default();
-    match cloud.tasks(subject, definition, observed.steady_since).await {
-        Ok(seen) => Tasks::Seen(seen),
-        Err(error) => {
-            tracing::warn!(%error, "Health of the tasks not read");
-            let (denied, remedy) = match &error {
-                cloud::Error::Deny { operation, .. } => (true, format!("; allow the operator `ecs:{operation}`")),
-                _ => (false, String::new()),
-            };
-            let why = format!("the health of the tasks could not be read: {error}{remedy}");
-            Tasks::Unknown { denied, why }
-        }
-    }
-}
-
-/// What became of a look at the queue: nothing of it where nobody looked.
-#[derive(Debug, Default)]
-pub(crate) struct Looked {
-    /// What it holds.
-    pub(crate) depth: Option<QueueDepth>,
-    /// Why it could not be read, and what to do.
-    trouble: Option<String>,
-}
-
-impl From<Result<QueueDepth, cloud::Error>> for Looked {
-    fn from(read: Result<QueueDepth, cloud::Error>) -> Self {
-        let error = match read {
-            Ok(depth) => {
-                return Self {
-                    depth: Some(depth),
-                    trouble: None,
-                };
-            }
-            Err(error) => error,
-        };
-        let remedy = match &error {
-            cloud::Error::Deny { operation, .. } => format!("; allow the operator `sqs:{operation}` on it"),
-            cloud::Error::Refuse { .. } => "; make it, or mend `source.sqs.queueUrl`".to_owned(),
-            _ => String::new(),
-        };
-        Self {
-            depth: None,
-            trouble: Some(format!("the queue could not be read: {error}{remedy}")),
-        }
-    }
-}
-
-/// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
-async fn queue<C: Cloud>(cloud: &C, judged: &Judged) -> Looked {
-    let Verdict::Keep(connector, _) = &judged.verdict else {
-        return Looked::default();
-    };
-    let read = cloud.queue(&connector.source, deleted_within(connector)).await;
-    read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
-        .into()
-}
-
-/// Reads the queue once more, right before the last task goes: the first look is as old as the slowest read beside it.
-async fn looked_at_again<C: Cloud>(cloud: &C, judged: &Judged, first: Looked) -> Looked {
-    let Verdict::Keep(connector, _) = &judged.verdict else {
-        return first;
-    };
-    let read = cloud.queue(&connector.source, None).await;
-    let read = read.inspect_err(|error| tracing::warn!(%error, "Queue not read again; nothing falls asleep"));
-    let deleted = first.depth.and_then(|first| first.deleted);
-    read.map(|depth| QueueDepth { deleted, ..depth }).into()
-}
-
 fn state_change(state: Option<&State>) -> StateChange {
     state.map_or(StateChange::Remove, |state| StateChange::Put(Box::new(state.clone())))
-}
-
-/// Deletes matter only where a connector may fall asleep; the window is its cooldown.
-fn deleted_within(connector: &Connector) -> Option<u64> {
-    let scaling = connector.scaling.as_ref().filter(|scaling| scaling.min == 0)?;
-    Some(scaling.cooldown_sleep.as_secs().max(60))
 }
 
 /// Returns how the status tells of a call.

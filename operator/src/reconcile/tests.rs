@@ -10,7 +10,7 @@ use super::*;
 use crate::cloud::fake::{self, Fake};
 use crate::plan::accept::Latest;
 use crate::plan::owner::Holder;
-use crate::plan::resources::{Deployment, DeploymentProgress, ServiceLife, Suspension};
+use crate::plan::resources::{Deployment, DeploymentProgress, QueueDepth, ServiceLife, Suspension};
 use crate::samples::{connector, home, orders, orders_spec, owner, profile, wanted, withdrawn};
 
 mod home;

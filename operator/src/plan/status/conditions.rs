@@ -1,16 +1,17 @@
 //! The conditions of a status: each judged from one outcome, with a reason for programs and a message for people.
 
-use std::collections::BTreeSet;
-
-use jiff::SignedDuration;
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
 use super::ownership::{ORPHANED, left_behind, name_taken, orphaned};
-use super::{Outcome, is_gone, task_counts};
+use super::{Outcome, is_gone};
 use crate::plan::accept::Verdict;
-use crate::plan::desired::{Surroundings, is_foreign_queue, uses_container_insights};
+use crate::plan::desired::{Surroundings, is_foreign_queue};
 use crate::plan::home::left_out;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
+
+mod scaling;
+
+use scaling::scaling_limited;
 
 /// The reason of a connector that is ready because its tasks work, and not because none is needed.
 const TASKS_RUNNING: &str = "TasksRunning";
@@ -18,11 +19,6 @@ const TASKS_RUNNING: &str = "TasksRunning";
 const NOT_HEALTHY: &str = "NotHealthy";
 /// The reason of a connector whose queue could not be read, though something depends on it.
 const QUEUE_UNKNOWN: &str = "QueueUnknown";
-
-/// How long ago the first of the minutes began whose samples are counted: five that end up to two minutes ago.
-const SAMPLED: SignedDuration = SignedDuration::from_mins(7);
-/// Fewer minutes with samples prove nothing.
-const FEWEST_SAMPLES: usize = 3;
 
 /// How many faults stand in a condition's message.
 const FAULTS_IN_A_MESSAGE: usize = 3;
@@ -357,76 +353,4 @@ pub(super) fn lacks_queue(outcome: Outcome<'_>) -> Option<&str> {
 fn failing(observed: &Observed) -> bool {
     let is_missing = observed.counts.running < observed.counts.desired && observed.last_failure.is_some();
     is_missing || matches!(observed.tasks, Tasks::Seen(TaskHealth { cause: Some(_), .. }))
-}
-
-fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
-    let (Verdict::Keep(connector, _), Some(observed)) = (&outcome.judged.verdict, outcome.observed) else {
-        return unknown("Unobserved", "");
-    };
-    let (Some(wanted), Some(_)) = (&connector.scaling, &observed.resources.scaling) else {
-        return no("NoScaling", "");
-    };
-    // Nothing scales by a number that nobody publishes, whatever the load.
-    if uses_container_insights(connector, &Surroundings::of(outcome.owner, observed)) && !observed.container_insights {
-        return yes(
-            "NoContainerInsights",
-            "scaling.runningTasks is containerInsights, and the cluster has none: the backlog policy and the alarms at the \
-             maximum read metrics that do not exist; turn Container Insights on for the cluster, or leave \
-             scaling.runningTasks out",
-        );
-    }
-    let most = i64::from(wanted.max);
-    let at_most = i64::from(observed.counts.desired) >= most;
-    let overloaded = wanted
-        .backlog_per_task
-        .zip(outcome.queue)
-        .is_some_and(|(target, queue)| queue.backlog() > target.saturating_mul(u64::from(wanted.max)));
-    let refused = observed
-        .last_activity
-        .as_ref()
-        .and_then(|activity| activity.not_scaled_reason.as_deref());
-    if at_most && (overloaded || refused == Some("AlreadyAtMaxCapacity")) {
-        return yes(
-            "AtMaximum",
-            format!("all {most} tasks run and the load asks for more; raise scaling.max"),
-        );
-    }
-    if let Some(samples) = mistrusted_samples(outcome, observed) {
-        let samples: Vec<_> = samples.iter().map(f64::to_string).collect();
-        return yes(
-            "RunningCountUntrusted",
-            format!(
-                "CPUUtilization had {} samples in the last minutes, in each of which {} tasks ran; turn Container Insights on for the cluster",
-                samples.join(", "),
-                observed.counts.running
-            ),
-        );
-    }
-    if !observed.foreign_policies.is_empty() {
-        return yes("ScaledByOthers", scaled_by_others(&observed.foreign_policies));
-    }
-    no("WithinBounds", "")
-}
-
-fn scaled_by_others(policies: &BTreeSet<String>) -> String {
-    let names: Vec<_> = policies.iter().map(|name| format!("`{name}`")).collect();
-    format!(
-        "the scalable target has policies that this operator did not make and leaves alone, {}: they \
-         move the count too; delete them, unless that is meant",
-        names.join(", ")
-    )
-}
-
-/// The free count of running tasks is a number of samples; when it strays from what ECS counts, policies would divide by
-/// the wrong number. Both sides have to be about the same minutes: the count was the same in all of them as far as was
-/// seen, and no minute has that number of samples.
-fn mistrusted_samples<'a>(outcome: Outcome<'_>, observed: &'a Observed) -> Option<&'a [f64]> {
-    let samples = &observed.sample_counts;
-    let running = f64::from(observed.counts.running);
-    let since = task_counts(outcome, observed).running_since?;
-    let steady = observed.counts.running == observed.counts.desired
-        && !observed.is_deploying()
-        && outcome.now.duration_since(since) >= SAMPLED;
-    let strays = samples.len() >= FEWEST_SAMPLES && samples.iter().all(|count| (count - running).abs() >= 0.5);
-    (steady && strays).then_some(samples)
 }
