@@ -23,11 +23,14 @@ const WAITING: usize = 1024;
 const LIMIT: Duration = Duration::from_secs(90);
 
 type Answer = Result<Observed, Error>;
+type Ask = (Subject, oneshot::Sender<Answer>);
+/// What is read at once, and who waits for each.
+type Batch = BTreeMap<Name, (Subject, Vec<oneshot::Sender<Answer>>)>;
 
 /// The way to ask for an observation.
 #[derive(Debug, Clone)]
 pub struct Observer {
-    asks: mpsc::Sender<(Subject, oneshot::Sender<Answer>)>,
+    asks: mpsc::Sender<Ask>,
 }
 
 impl Observer {
@@ -50,30 +53,50 @@ impl Observer {
     }
 }
 
-async fn read_batches<C: Cloud>(cloud: Arc<C>, mut inbox: mpsc::Receiver<(Subject, oneshot::Sender<Answer>)>) {
+async fn read_batches<C: Cloud>(cloud: Arc<C>, mut inbox: mpsc::Receiver<Ask>) {
     let permits = Arc::new(Semaphore::new(BATCHES));
     while let Some(first) = inbox.recv().await {
-        let mut batch = vec![first];
+        let mut asks = vec![first];
         let until = Instant::now() + GATHERING;
-        while batch.len() < MOST {
+        while asks.len() < MOST {
             match tokio::time::timeout_at(until, inbox.recv()).await {
-                Ok(Some(next)) => batch.push(next),
+                Ok(Some(next)) => asks.push(next),
                 Ok(None) | Err(_) => break,
             }
         }
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
-        let cloud = Arc::clone(&cloud);
-        tokio::spawn(async move {
-            read_batch(&*cloud, batch).await;
-            drop(permit);
-        });
+        for batch in batches(asks) {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
+            let cloud = Arc::clone(&cloud);
+            tokio::spawn(async move {
+                read_batch(&*cloud, batch).await;
+                drop(permit);
+            });
+        }
     }
 }
 
-async fn read_batch<C: Cloud>(cloud: &C, batch: Vec<(Subject, oneshot::Sender<Answer>)>) {
-    let subjects: Vec<_> = batch.iter().map(|(subject, _)| subject.clone()).collect();
+/// Returns who asked about what, such that no batch has a name twice: askers about the same share an answer, and who
+/// asks about another service of that name (its cluster changed between the two) comes in another batch.
+fn batches(asks: Vec<Ask>) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    for (subject, reply) in asks {
+        let fits = |batch: &Batch| batch.get(&subject.name).is_none_or(|(known, _)| *known == subject);
+        let index = batches.iter().position(fits).unwrap_or(batches.len());
+        if index == batches.len() {
+            batches.push(Batch::new());
+        }
+        let (_, replies) = batches[index]
+            .entry(subject.name.clone())
+            .or_insert((subject, Vec::new()));
+        replies.push(reply);
+    }
+    batches
+}
+
+async fn read_batch<C: Cloud>(cloud: &C, batch: Batch) {
+    let subjects: Vec<_> = batch.values().map(|(subject, _)| subject.clone()).collect();
     let late = || Error::Reach {
         operation: "observe".to_owned(),
         reason: format!("no answer within {LIMIT:?}"),
@@ -85,12 +108,66 @@ async fn read_batch<C: Cloud>(cloud: &C, batch: Vec<(Subject, oneshot::Sender<An
             .map(|subject| (subject.name.clone(), Err(late())))
             .collect(),
     };
-    for (subject, reply) in batch {
+    for (name, (_, replies)) in batch {
         let missing = || Error::Fail {
             operation: "observe".to_owned(),
             message: "the subject was left out".to_owned(),
         };
-        // Whoever stopped waiting needs no answer.
-        let _ = reply.send(seen.remove(&subject.name).unwrap_or_else(|| Err(missing())));
+        let answer = seen.remove(&name).unwrap_or_else(|| Err(missing()));
+        for reply in replies {
+            // Whoever stopped waiting needs no answer.
+            let _ = reply.send(answer.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::fake::Fake;
+    use crate::samples::{orders, subject};
+
+    fn observer() -> Observer {
+        let cloud = Fake::default();
+        cloud.meddle(&orders(), |observed| observed.counts.running = 3);
+        Observer::start(Arc::new(cloud))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_who_ask_about_the_same_within_a_moment_are_both_answered() {
+        let observer = observer();
+        let (first, second) = tokio::join!(observer.observe(subject(orders())), observer.observe(subject(orders())));
+        for answer in [first, second] {
+            assert_eq!(answer.map(|observed| observed.counts.running), Ok(3));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_asks_about_another_cluster_under_the_same_name_is_answered_too() {
+        let observer = observer();
+        let moved = Subject {
+            cluster: "other".to_owned(),
+            ..subject(orders())
+        };
+        let (first, second) = tokio::join!(observer.observe(subject(orders())), observer.observe(moved));
+        assert!(first.is_ok() && second.is_ok(), "{first:?}, {second:?}");
+    }
+
+    #[test]
+    fn no_batch_has_a_name_twice() {
+        let asks = |cluster: &str| {
+            let subject = Subject {
+                cluster: cluster.to_owned(),
+                ..subject(orders())
+            };
+            (subject, oneshot::channel().0)
+        };
+        let batches = batches(["data", "other", "data"].map(asks).into_iter().collect());
+        let told: Vec<_> = batches
+            .iter()
+            .flat_map(|batch| batch.values())
+            .map(|(subject, replies)| (subject.cluster.as_str(), replies.len()))
+            .collect();
+        assert_eq!(told, [("data", 2), ("other", 1)]);
     }
 }
