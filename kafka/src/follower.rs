@@ -209,7 +209,7 @@ impl Progress {
         }
     }
 
-    /// Returns when it last got somewhere: read a record, reached the end, or found the log still there.
+    /// Returns when it last got somewhere: read a record, reached the end, or found that the log still ends there.
     pub fn last(&self) -> Instant {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).last
     }
@@ -261,8 +261,33 @@ enum Hindrance {
     AskEnd(#[source] KafkaError),
     #[error("a transaction of another writer is open at offset {stable}, before the end {end}")]
     AwaitTransactions { stable: i64, end: i64 },
+    #[error(
+        "the log goes on to offset {end}, and its records do not come; reading them needs the ACL Read on the topic"
+    )]
+    AwaitRecords { end: i64 },
+    #[error("could not see how far the log was fetched")]
+    SeeFetched(#[source] KafkaError),
     #[error("could not begin to read")]
     Assign(#[source] KafkaError),
+}
+
+/// How far a log was read.
+#[derive(Debug, Default)]
+struct Reading {
+    /// Whether the end was reached ever.
+    caught_up: bool,
+    /// Whether the end was reached after the last record.
+    at_end: bool,
+}
+
+/// Whether a log was read as far as it is decided: `fetched` is the end that the last fetch told of, uncommitted records
+/// with it, or -1 if that fetch was refused; `stable` is the end of what is decided, as it was just asked for.
+fn arrived(at_end: bool, fetched: i64, stable: i64) -> Result<(), Hindrance> {
+    match fetched {
+        _ if !at_end || fetched < stable => Err(Hindrance::AwaitRecords { end: stable }),
+        end if end > stable => Err(Hindrance::AwaitTransactions { stable, end }),
+        _ => Ok(()),
+    }
 }
 
 impl Log {
@@ -279,12 +304,13 @@ impl Log {
         {
             return;
         }
-        let mut caught_up = false;
+        let mut reading = Reading::default();
         let mut checked = Instant::now();
         while !self.waits(Duration::ZERO) {
-            let mut happened = self.poll(&consumer, &mut caught_up);
+            let mut happened = self.poll(&consumer, &mut reading);
             if checked.elapsed() >= CHECK_INTERVAL && !matches!(happened, Some(Event::Lost(_))) {
-                happened = self.check(&consumer, &topic_id).map(Event::Lost).or(happened);
+                let lost = self.check(&consumer, &topic_id, &reading);
+                happened = lost.map(Event::Lost).or(happened);
                 checked = Instant::now();
             }
             let lost = matches!(happened, Some(Event::Lost(_)));
@@ -294,15 +320,17 @@ impl Log {
         }
     }
 
-    fn poll(&self, consumer: &BaseConsumer<Context>, caught_up: &mut bool) -> Option<Event> {
+    fn poll(&self, consumer: &BaseConsumer<Context>, reading: &mut Reading) -> Option<Event> {
         match consumer.poll(POLL_TIMEOUT)? {
             Ok(message) => {
+                reading.at_end = false;
                 self.progress.made();
                 Some(Event::Record(Record::from_message(&message)))
             }
             Err(KafkaError::PartitionEOF(_)) => {
+                reading.at_end = true;
                 self.progress.made();
-                (!std::mem::replace(caught_up, true)).then_some(Event::CaughtUp)
+                (!std::mem::replace(&mut reading.caught_up, true)).then_some(Event::CaughtUp)
             }
             Err(error) => self.loss(&error).map(Event::Lost),
         }
@@ -370,8 +398,9 @@ impl Log {
         watermarks.map(|(_, end)| end).map_err(Hindrance::AskEnd)
     }
 
-    /// Asks whether an idle log is still there; a log made anew could otherwise go on at our offset unnoticed.
-    fn check(&self, consumer: &BaseConsumer<Context>, topic_id: &str) -> Option<LossReason> {
+    /// Asks whether an idle log is still there and was read to its end. A log made anew could otherwise go on at our offset
+    /// unnoticed, and one whose records no longer come would look like one that is idle.
+    fn check(&self, consumer: &BaseConsumer<Context>, topic_id: &str, reading: &Reading) -> Option<LossReason> {
         let described = native::describe_topic(consumer.client(), &self.topic, CHECK_TIMEOUT);
         let checked = match described {
             Ok(Some(is)) if is.id != topic_id => {
@@ -380,7 +409,7 @@ impl Log {
                     is: is.id,
                 });
             }
-            Ok(Some(_)) => self.end(consumer).map(|_| ()),
+            Ok(Some(_)) => self.compare(consumer, reading),
             Ok(None) => Err(Hindrance::FindTopic),
             Err(error) => Err(Hindrance::CheckTopic(error)),
         };
@@ -389,6 +418,13 @@ impl Log {
             Err(hindrance) => self.progress.hindered(chain(&hindrance)),
         }
         None
+    }
+
+    /// Compares how far the log was read with the end that it has now.
+    fn compare(&self, consumer: &BaseConsumer<Context>, reading: &Reading) -> Result<(), Hindrance> {
+        let stable = self.end(consumer)?;
+        let fetched = native::fetched_end(consumer.client(), &self.topic, self.partition);
+        arrived(reading.at_end, fetched.map_err(Hindrance::SeeFetched)?, stable)
     }
 
     /// Returns why the log is lost, if the error says so; all others pass by themselves.
@@ -409,5 +445,62 @@ impl Log {
     /// Waits, and returns whether the follower was dropped meanwhile.
     fn waits(&self, wait: Duration) -> bool {
         matches!(self.stopped.recv_timeout(wait), Err(RecvTimeoutError::Disconnected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    use super::*;
+
+    #[test]
+    fn a_log_is_read_when_its_end_was_reached_and_fetches_see_no_further() {
+        assert!(arrived(true, 7, 7).is_ok());
+        let told = |at_end, fetched, stable| {
+            arrived(at_end, fetched, stable)
+                .expect_err("it is hindered")
+                .to_string()
+        };
+        assert!(told(true, -1, 7).contains("ACL Read"), "the fetch was refused");
+        assert!(
+            told(true, 7, 9).contains("goes on to offset 9"),
+            "it grew and nothing came"
+        );
+        assert!(
+            told(false, 9, 9).contains("goes on to offset 9"),
+            "records are on their way"
+        );
+        assert_eq!(
+            told(true, 9, 7),
+            "a transaction of another writer is open at offset 7, before the end 9"
+        );
+    }
+
+    #[test]
+    fn the_end_that_was_fetched_is_the_one_that_is_asked_for() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("specs", 1, 1).expect("a topic");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let producer: BaseProducer = config.create().expect("a producer");
+        for value in ["a", "b"] {
+            let record = BaseRecord::<(), str>::to("specs").partition(0).payload(value);
+            producer.send(record).expect("it is queued");
+        }
+        producer.flush(Duration::from_secs(10)).expect("the records are stored");
+        config.set("group.id", "reader").set("enable.partition.eof", "true");
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        let added = list.add_partition_offset("specs", 0, Offset::Beginning);
+        added.and_then(|()| consumer.assign(&list)).expect("it is assigned");
+        while !matches!(consumer.poll(POLL_TIMEOUT), Some(Err(KafkaError::PartitionEOF(_)))) {}
+        let (_, end) = consumer
+            .fetch_watermarks("specs", 0, CHECK_TIMEOUT)
+            .expect("it tells its end");
+        assert_eq!(native::fetched_end(consumer.client(), "specs", 0), Ok(end));
+        assert_eq!(end, 2);
     }
 }

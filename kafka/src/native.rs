@@ -1,4 +1,5 @@
-//! The calls of librdkafka that the safe wrapper lacks: a topic's id, a token set by hand, and what an admin client complains of.
+//! The calls of librdkafka that the safe wrapper lacks: a topic's id, how far a partition was fetched, a token set by hand, and
+//! what an admin client complains of.
 //!
 //! The only module with unsafe code. Each object made here is destroyed here, and nothing borrowed from one leaves.
 #![allow(unsafe_code)]
@@ -41,6 +42,28 @@ pub(crate) fn describe_topic<C: ClientContext>(
     // SAFETY: the queue is live; the event, if any, is ours to destroy.
     let event = Event(unsafe { sys::rd_kafka_queue_poll(request.queue, millis.saturating_add(1_000)) });
     event.description()
+}
+
+/// Returns the end of a partition as the client's last fetch told it, uncommitted records with it; -1 if that fetch was
+/// refused. It asks nobody.
+pub(crate) fn fetched_end<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<i64, KafkaError> {
+    let name = CString::new(topic)?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client is live, and so are the name and both numbers for the call, which keeps none of them.
+    let code = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            name.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    accept(code).map(|()| high)
 }
 
 /// Gives the client a token at once, so that it need not be polled before its first connection.
