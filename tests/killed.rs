@@ -97,6 +97,10 @@ impl Cloud for Mortal {
         self.aws.tasks(subject, task_definition, steady_since).await
     }
 
+    async fn running(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<i32, CloudError>> {
+        self.aws.running(subjects).await
+    }
+
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, CloudError> {
         self.aws.queue(source, deleted_within).await
     }

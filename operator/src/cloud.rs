@@ -40,6 +40,10 @@ pub trait Cloud: Send + Sync + 'static {
         steady_since: Option<Timestamp>,
     ) -> impl Future<Output = Result<TaskHealth, Error>> + Send;
 
+    /// Reads how many tasks of each subject's service run, batched, and nothing else of it; none run where the service is not
+    /// ours or not there.
+    fn running(&self, subjects: &[Subject]) -> impl Future<Output = BTreeMap<Name, Result<i32, Error>>> + Send;
+
     /// Reads how many messages the queue holds; with `deleted_within` seconds also how many were deleted in that time.
     fn queue(
         &self,

@@ -22,7 +22,9 @@ const WAITING: usize = 1024;
 /// How long one batch may take before its askers are told that nothing is known.
 const LIMIT: Duration = Duration::from_secs(90);
 
-type Answer = Result<Observed, Error>;
+/// What an asker is told.
+pub type Answer = Result<Observed, Error>;
+type Tell = dyn Fn(&Answer) + Send + Sync;
 type Ask = (Subject, oneshot::Sender<Answer>);
 /// What is read at once, and who waits for each.
 type Batch = BTreeMap<Name, (Subject, Vec<oneshot::Sender<Answer>>)>;
@@ -36,8 +38,13 @@ pub struct Observer {
 impl Observer {
     /// Starts the reader over `cloud`; it ends with the last observer.
     pub fn start<C: Cloud>(cloud: Arc<C>) -> Self {
+        Self::start_telling(cloud, |_| ())
+    }
+
+    /// Starts a reader that tells each answer.
+    pub fn start_telling<C: Cloud>(cloud: Arc<C>, tell: impl Fn(&Answer) + Send + Sync + 'static) -> Self {
         let (asks, inbox) = mpsc::channel(WAITING);
-        tokio::spawn(read_batches(cloud, inbox));
+        tokio::spawn(read_batches(cloud, inbox, Arc::new(tell)));
         Self { asks }
     }
 
@@ -53,7 +60,7 @@ impl Observer {
     }
 }
 
-async fn read_batches<C: Cloud>(cloud: Arc<C>, mut inbox: mpsc::Receiver<Ask>) {
+async fn read_batches<C: Cloud>(cloud: Arc<C>, mut inbox: mpsc::Receiver<Ask>, tell: Arc<Tell>) {
     let permits = Arc::new(Semaphore::new(BATCHES));
     while let Some(first) = inbox.recv().await {
         let mut asks = vec![first];
@@ -68,9 +75,9 @@ async fn read_batches<C: Cloud>(cloud: Arc<C>, mut inbox: mpsc::Receiver<Ask>) {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
                 return;
             };
-            let cloud = Arc::clone(&cloud);
+            let (cloud, tell) = (Arc::clone(&cloud), Arc::clone(&tell));
             tokio::spawn(async move {
-                read_batch(&*cloud, batch).await;
+                read_batch(&*cloud, batch, &*tell).await;
                 drop(permit);
             });
         }
@@ -95,7 +102,7 @@ fn batches(asks: Vec<Ask>) -> Vec<Batch> {
     batches
 }
 
-async fn read_batch<C: Cloud>(cloud: &C, batch: Batch) {
+async fn read_batch<C: Cloud>(cloud: &C, batch: Batch, tell: &Tell) {
     let subjects: Vec<_> = batch.values().map(|(subject, _)| subject.clone()).collect();
     let late = || Error::Reach {
         operation: "observe".to_owned(),
@@ -114,6 +121,7 @@ async fn read_batch<C: Cloud>(cloud: &C, batch: Batch) {
             message: "the subject was left out".to_owned(),
         };
         let answer = seen.remove(&name).unwrap_or_else(|| Err(missing()));
+        tell(&answer);
         for reply in replies {
             // Whoever stopped waiting needs no answer.
             let _ = reply.send(answer.clone());
@@ -123,6 +131,8 @@ async fn read_batch<C: Cloud>(cloud: &C, batch: Batch) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::cloud::fake::Fake;
     use crate::samples::{orders, subject};
@@ -140,6 +150,19 @@ mod tests {
         for answer in [first, second] {
             assert_eq!(answer.map(|observed| observed.counts.running), Ok(3));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_answer_is_told_whoever_waits_for_it() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let tell = move |answer: &Answer| {
+            count.fetch_add(usize::from(answer.is_ok()), Ordering::Relaxed);
+        };
+        let observer = Observer::start_telling(Arc::new(Fake::default()), tell);
+        let (first, second) = tokio::join!(observer.observe(subject(orders())), observer.observe(subject(orders())));
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(told.load(Ordering::Relaxed), 1, "one read, one answer");
     }
 
     #[tokio::test(start_paused = true)]

@@ -116,6 +116,14 @@ impl Queue {
         )
     }
 
+    /// Whether nobody waits who could have a pass now; a name that is in one already waits for its end.
+    pub fn is_idle(&self) -> bool {
+        let now = Instant::now();
+        let inner = self.lock();
+        let waits = |(name, due): (&Name, &Instant)| *due <= now && !inner.running.contains(name);
+        !inner.due.iter().any(waits)
+    }
+
     fn take(&self) -> Take {
         let mut inner = self.lock();
         if inner.closed {

@@ -2,7 +2,7 @@
 //! orphans, and status records whose time is over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -22,44 +22,50 @@ use crate::reconcile::{Context, is_over};
 const AT_ONCE: usize = 16;
 /// Old statuses that are removed in a round: while the brokers are away, each holds a pass up that others wait for.
 const ENDED_AT_ONCE: usize = 16;
+/// The longest that one queue is waited for: the next round asks again, and the others are not to wait for it.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
-/// Looks at the queues of all connectors that need it, once.
-pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Arc<Context<C, J>>, queue: &Queue, around: &Surroundings) {
-    let remembered = ctx.memory.all();
-    futures::stream::iter(remembered)
-        .for_each_concurrent(AT_ONCE, |(name, remembered)| {
-            look_at_queue(ctx, queue, around, name, remembered)
+/// Looks at the queues of all connectors that may sleep, once.
+pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue) {
+    let looks = moving(ctx).into_iter().filter(|(_, connector, _)| may_sleep(connector));
+    futures::stream::iter(looks)
+        .for_each_concurrent(AT_ONCE, async |(name, connector, state)| {
+            let depth = backlog(ctx, &name, &connector).await;
+            if depth.is_some_and(|backlog| wants_a_pass(&connector, &state, backlog, (ctx.now)())) {
+                queue.request(&name);
+            }
         })
         .await;
 }
 
-async fn look_at_queue<C: Cloud, J: Journal>(
-    ctx: &Arc<Context<C, J>>,
-    queue: &Queue,
-    around: &Surroundings,
-    name: Name,
-    remembered: Remembered,
-) {
-    let Some(state) = remembered.state.as_ref().filter(|state| !state.deleting) else {
-        return;
+/// Returns the connectors whose count is not fixed, with the document in force and the last state.
+fn moving<C, J>(ctx: &Context<C, J>) -> Vec<(Name, Connector, State)> {
+    let moves = |state: &State| !state.deleting && matches!(state.phase, Phase::Awake | Phase::Asleep);
+    let moving = |(name, remembered): (Name, Remembered)| {
+        let state = remembered.state.filter(moves)?;
+        let connector = in_force(&name, &state)?;
+        Some((name, connector, state))
     };
-    let Some(connector) = in_force(&name, state) else {
-        return;
-    };
-    let sleeps = connector.scaling.as_ref().is_some_and(|scaling| scaling.min == 0);
-    let foreign = connector.scaling.is_some() && is_foreign_queue(&connector, around);
-    if !matches!(state.phase, Phase::Awake | Phase::Asleep) || !(sleeps || foreign) {
-        return;
-    }
-    let depth = match ctx.cloud.queue(&connector.source, None).await {
-        Ok(depth) => depth,
-        Err(error) => return tracing::warn!(connector = %name, %error, "Queue not read"),
-    };
-    if sleeps && wants_a_pass(&connector, state, depth.backlog(), (ctx.now)()) {
-        queue.request(&name);
-    }
-    if foreign {
-        publish_backlog(ctx, &name, &connector, state, depth.backlog()).await;
+    ctx.memory.all().into_iter().filter_map(moving).collect()
+}
+
+fn may_sleep(connector: &Connector) -> bool {
+    connector.scaling.as_ref().is_some_and(|scaling| scaling.min == 0)
+}
+
+/// Reads how many messages wait or are in flight.
+async fn backlog<C: Cloud, J>(ctx: &Context<C, J>, name: &Name, connector: &Connector) -> Option<u64> {
+    let read = ctx.cloud.queue(&connector.source, None);
+    match tokio::time::timeout(LOOK_LIMIT, read).await {
+        Ok(Ok(depth)) => Some(depth.backlog()),
+        Ok(Err(error)) => {
+            tracing::warn!(connector = %name, %error, "Queue not read");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(connector = %name, limit = ?LOOK_LIMIT, "Queue not read in time");
+            None
+        }
     }
 }
 
@@ -77,33 +83,55 @@ fn wants_a_pass(connector: &Connector, state: &State, backlog: u64, now: Timesta
     }
 }
 
-async fn publish_backlog<C: Cloud, J: Journal>(
-    ctx: &Arc<Context<C, J>>,
-    name: &Name,
-    connector: &Connector,
-    state: &State,
-    backlog: u64,
-) {
-    let cluster = connector.service.cluster.clone();
-    let subject = Subject {
-        operator: ctx.owner.name.clone(),
-        name: name.clone(),
-        uid: state.uid.clone(),
-        cluster,
+/// Publishes the backlog per task of every connector whose queue no stored policy can read, once.
+pub async fn publish_backlogs<C: Cloud, J: Journal>(ctx: &Context<C, J>, around: &Surroundings) {
+    let is_published = |(_, connector, state): &(Name, Connector, State)| {
+        state.phase == Phase::Awake && connector.scaling.is_some() && is_foreign_queue(connector, around)
     };
-    // The count moves between passes, so it is read now: a stale one would scale by the wrong number.
-    let running = match ctx.observer.observe(subject.clone()).await {
-        Ok(observed) if observed.counts.running > 0 => observed.counts.running,
-        Ok(_) => return,
-        Err(error) => return tracing::warn!(connector = %name, %error, "Backlog not published"),
+    let published = moving(ctx).into_iter().filter(is_published);
+    let published: Vec<_> = published
+        .map(|(name, connector, state)| (subject(ctx, name, &connector, state), connector))
+        .collect();
+    if published.is_empty() {
+        return;
+    }
+    let subjects: Vec<_> = published.iter().map(|(subject, _)| subject.clone()).collect();
+    // The counts move between passes, so they are read now: a stale one would scale by the wrong number.
+    let running = ctx.cloud.running(&subjects).await;
+    futures::stream::iter(published)
+        .for_each_concurrent(AT_ONCE, async |(subject, connector)| match running.get(&subject.name) {
+            Some(Ok(running)) if *running > 0 => publish_backlog(ctx, &subject, &connector, *running).await,
+            Some(Err(error)) => tracing::warn!(connector = %subject.name, %error, "Backlog not published"),
+            Some(Ok(_)) | None => {}
+        })
+        .await;
+}
+
+fn subject<C, J>(ctx: &Context<C, J>, name: Name, connector: &Connector, state: State) -> Subject {
+    Subject {
+        operator: ctx.owner.name.clone(),
+        name,
+        uid: state.uid,
+        cluster: connector.service.cluster.clone(),
+    }
+}
+
+async fn publish_backlog<C: Cloud, J: Journal>(
+    ctx: &Context<C, J>,
+    subject: &Subject,
+    connector: &Connector,
+    running: i32,
+) {
+    let Some(backlog) = backlog(ctx, &subject.name, connector).await else {
+        return;
     };
     #[expect(
         clippy::cast_precision_loss,
         reason = "a backlog beyond 2^53 messages does not exist"
     )]
     let per_task = backlog as f64 / f64::from(running);
-    if let Err(error) = ctx.cloud.publish_backlog(&subject, per_task).await {
-        tracing::warn!(connector = %name, %error, "Backlog not published");
+    if let Err(error) = ctx.cloud.publish_backlog(subject, per_task).await {
+        tracing::warn!(connector = %subject.name, %error, "Backlog not published");
     }
 }
 
@@ -111,7 +139,7 @@ async fn publish_backlog<C: Cloud, J: Journal>(
 /// for one that tells the end of what was told of and is no more. Nothing is removed: that is what `penstock prune
 /// --confirm` is for.
 pub async fn look_for_orphans<C: Cloud, J: Journal>(
-    ctx: &Arc<Context<C, J>>,
+    ctx: &Context<C, J>,
     queue: &Queue,
     clusters: &BTreeSet<String>,
     documents: impl Fn() -> BTreeSet<Name>,
@@ -160,3 +188,6 @@ pub fn end_old_statuses<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue
         queue.request(name);
     }
 }
+
+#[cfg(test)]
+mod tests;

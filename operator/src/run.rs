@@ -15,6 +15,7 @@ use crate::cloud;
 use crate::cloud::Cloud;
 use crate::cloud::aws::{Aws, AwsSettings};
 use crate::config::Config;
+use crate::journal::{Journal, Telling};
 use crate::memory::Memory;
 use crate::observe::Observer;
 use crate::orphans::Orphans;
@@ -26,7 +27,7 @@ use crate::publish::{PublishError, Publisher};
 use crate::queue::Queue;
 use crate::reconcile::{Context, reconcile};
 use crate::rounds;
-use crate::telemetry::{Metrics, PASSES, Progress, serve};
+use crate::telemetry::{AWS, Limits, Metrics, PASSES, Progress, serve};
 use crate::topics::{self, TopicsError};
 use crate::watch::{self, Specs, View, WatchError};
 
@@ -34,6 +35,8 @@ use crate::watch::{self, Specs, View, WatchError};
 const START_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How long an input may stand still before the operator is no longer ready.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the depth of the queue is told.
+const TELLING: Duration = Duration::from_secs(5);
 /// The longest that one pass may take: every call in it has a timeout of its own, so this is a backstop.
 const PASS_LIMIT: Duration = Duration::from_secs(300);
 
@@ -77,7 +80,7 @@ pub enum Error {
 /// Runs until `shutdown`, then finishes the passes in hand.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let metrics = Metrics::default();
-    let progress = Progress::new(&[watch::INPUT, PASSES], PATIENCE);
+    let progress = Progress::new(limits(&config));
     let stop = CancellationToken::new();
     let _stop_with_us = stop.clone().drop_guard();
     let address = config.listen;
@@ -98,9 +101,18 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     operator.work(&config, shutdown).await
 }
 
+fn limits(config: &Config) -> Limits {
+    Limits {
+        moving: PATIENCE,
+        // The resync comes up to a fifth late.
+        observing: config.resync.mul_f64(1.2) + PATIENCE,
+        living: PASS_LIMIT + PATIENCE,
+    }
+}
+
 /// Everything that was read to its end and is ready to make passes.
 struct Operator {
-    ctx: Arc<Context<Aws, Publisher>>,
+    ctx: Arc<Context<Aws, Telling<Publisher>>>,
     publisher: Publisher,
     specs: Specs,
     queue: Arc<Queue>,
@@ -110,11 +122,13 @@ struct Operator {
 
 async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<Operator, Error> {
     let patience = Patience::lasting(START_PATIENCE);
+    progress.awaits("Kafka and the topics");
     let topics = topics::ensure(&config.kafka, &config.topics, patience)
         .await
         .map_err(Error::UseTopics)?;
     let owner = config.owner(topics.cluster_id.as_deref()).map_err(Error::Own)?;
     let aws = aws(config, owner.clone(), &metrics).await?;
+    progress.awaits("state and status to be read back");
     let transactional_id = format!("{}.operator.{}", config.topics.prefix, config.name);
     let publisher = Publisher::start(&config.kafka, &topics, &transactional_id, patience).await;
     let (publisher, remembered) = publisher.map_err(Error::TakeOver)?;
@@ -124,6 +138,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     owner.check_predecessor(states.clone()).map_err(Error::Succeed)?;
     let queue = Arc::new(Queue::new(config.resync));
     let requests = Arc::clone(&queue);
+    progress.awaits("the spec topic to be read to its end");
     let specs = watch::watch(&config.kafka, &topics.specs, &topics.specs_id, move |name| {
         requests.request(name)
     });
@@ -134,6 +149,7 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     for name in remembered.keys() {
         queue.request(name);
     }
+    progress.awaits("AWS to say which account this is");
     let home = aws.home().await.map_err(Error::PrepareAws)?;
     home.check_predecessor(states).map_err(Error::GoOn)?;
     let around = Surroundings {
@@ -143,9 +159,12 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     };
     let cloud = Arc::new(aws);
     let ctx = Arc::new(Context {
-        observer: Observer::start(Arc::clone(&cloud)),
+        observer: observer(&cloud, &progress),
         cloud,
-        journal: publisher.clone(),
+        journal: Telling {
+            journal: publisher.clone(),
+            progress: progress.clone(),
+        },
         memory: Memory::new(remembered),
         orphans: Orphans::default(),
         owner,
@@ -170,6 +189,13 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     })
 }
 
+fn observer<C: Cloud>(cloud: &Arc<C>, progress: &Progress) -> Observer {
+    let progress = progress.clone();
+    Observer::start_telling(Arc::clone(cloud), move |answer| {
+        progress.answered(AWS, answer.as_ref().map(drop).map_err(ToString::to_string));
+    })
+}
+
 async fn aws(config: &Config, owner: Owner, metrics: &Metrics) -> Result<Aws, Error> {
     let counted = metrics.clone();
     let settings = AwsSettings {
@@ -184,6 +210,7 @@ async fn aws(config: &Config, owner: Owner, metrics: &Metrics) -> Result<Aws, Er
 
 impl Operator {
     async fn work(self, config: &Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        self.progress.begun();
         let mut passes = JoinSet::new();
         for _ in 0..config.concurrency {
             let (ctx, specs, queue) = (Arc::clone(&self.ctx), self.specs.clone(), Arc::clone(&self.queue));
@@ -207,32 +234,51 @@ impl Operator {
         ended
     }
 
-    /// Makes the rounds for ever.
+    /// Makes the rounds for ever: each kind one at a time, and none of them waits for another.
     async fn go_round(&self, config: &Config) -> std::convert::Infallible {
-        let mut queues = tokio::time::interval(config.queue_poll);
-        let mut slow = tokio::time::interval(config.resync);
-        queues.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = queues.tick() => {
-                    rounds::look_at_queues(&self.ctx, &self.queue, &self.around).await;
-                    let (due, running) = self.queue.depth();
-                    self.ctx.metrics.queue(due, running);
-                    self.ctx.metrics.refused(self.specs.read(View::refusals));
-                    self.progress.made(PASSES, true);
-                }
-                _ = slow.tick() => {
-                    let documents = || self.specs.read(|view| view.documents().cloned().collect());
-                    rounds::look_for_orphans(&self.ctx, &self.queue, &config.clusters, documents).await;
-                    rounds::end_old_statuses(&self.ctx, &self.queue);
-                }
-            }
+        let telling = every(TELLING, async || self.tell_of_work());
+        let queues = every(config.queue_poll, async || {
+            rounds::look_at_queues(&self.ctx, &self.queue).await;
+        });
+        let backlogs = every(config.queue_poll, async || {
+            rounds::publish_backlogs(&self.ctx, &self.around).await;
+        });
+        let slow = every(config.resync, async || {
+            let documents = || self.specs.read(|view| view.documents().cloned().collect());
+            rounds::look_for_orphans(&self.ctx, &self.queue, &config.clusters, documents).await;
+            rounds::end_old_statuses(&self.ctx, &self.queue);
+        });
+        tokio::join!(telling, queues, backlogs, slow).0
+    }
+
+    /// A loop of which nobody wants a pass has not come to a stand; else the passes that end tell that it moves.
+    fn tell_of_work(&self) {
+        let (due, running) = self.queue.depth();
+        self.ctx.metrics.queue(due, running);
+        self.ctx.metrics.refused(self.specs.read(View::refusals));
+        if self.queue.is_idle() {
+            self.progress.made(PASSES);
         }
     }
 }
 
+/// Makes a round again and again, that long after the last one began, and not before it ended.
+async fn every(period: Duration, round: impl AsyncFn()) -> std::convert::Infallible {
+    let mut due = tokio::time::interval(period);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        round().await;
+    }
+}
+
 /// Takes one name after the other until the queue is closed. A pass that panics fails alone and is made again.
-async fn make_passes<C: Cloud>(ctx: Arc<Context<C, Publisher>>, specs: Specs, queue: Arc<Queue>, progress: Progress) {
+async fn make_passes<C: Cloud, J: Journal>(
+    ctx: Arc<Context<C, J>>,
+    specs: Specs,
+    queue: Arc<Queue>,
+    progress: Progress,
+) {
     while let Some(name) = queue.next().await {
         let started = Instant::now();
         let wanted = specs.wanted(&name, ctx.memory.get(&name).state.as_ref());
@@ -254,7 +300,7 @@ async fn make_passes<C: Cloud>(ctx: Arc<Context<C, Publisher>>, specs: Specs, qu
             }
         };
         ctx.metrics.pass_made(started.elapsed().as_secs_f64());
-        progress.made(PASSES, true);
+        progress.made(PASSES);
         queue.done(&name, next);
     }
 }

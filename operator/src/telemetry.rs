@@ -12,9 +12,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+mod progress;
 mod server;
 
-pub use server::{PASSES, Progress, serve};
+pub use progress::{AWS, JOURNAL, Limits, PASSES, Progress};
+pub use server::serve;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ConnectorLabel {

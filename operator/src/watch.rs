@@ -128,10 +128,13 @@ impl Specs {
     pub async fn tell(&self, to: &telemetry::Progress) {
         let mut told = None;
         while !matches!(*self.stage.borrow(), Stage::Ended(_)) {
-            let now = Some((self.progress.last(), self.is_caught_up()));
+            let now = Some(self.progress.last());
             if now != told {
-                to.made(INPUT, self.is_caught_up());
+                to.made(INPUT);
                 told = now;
+            }
+            if let Some(why) = self.progress.hindrance() {
+                to.hindered(INPUT, why);
             }
             tokio::time::sleep(TELLING).await;
         }

@@ -280,6 +280,10 @@ impl Cloud for Aws {
         Box::pin(tasks::health(self, subject, task_definition, steady_since)).await
     }
 
+    async fn running(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<i32, Error>> {
+        ecs::running(self, subjects).boxed().await
+    }
+
     async fn queue(&self, source: &SqsSource, deleted_within: Option<u64>) -> Result<QueueDepth, Error> {
         Box::pin(queue::depth(self, source, deleted_within)).await
     }

@@ -65,6 +65,21 @@ pub(super) async fn services(aws: &Aws, subjects: &[Subject]) -> Batch<Option<Sd
     batch
 }
 
+/// Counts the tasks that run of every subject's service, if that is ours.
+pub(super) async fn running(aws: &Aws, subjects: &[Subject]) -> Batch<i32> {
+    let mut services = services(aws, subjects).await;
+    let is_ours = |subject: &Subject, service: &SdkService| {
+        life(service) == ServiceLife::Active && aws.holder(subject, &tags(service.tags())).is_none()
+    };
+    let count = |subject: &Subject| {
+        let found = services.remove(&subject.name)?;
+        let of_ours = |service: Option<SdkService>| service.filter(|service| is_ours(subject, service));
+        let running = |service| of_ours(service).map_or(0, |service| service.running_count);
+        Some((subject.name.clone(), found.map(running)))
+    };
+    subjects.iter().filter_map(count).collect()
+}
+
 async fn describe(aws: &Aws, cluster: &str, names: Vec<String>) -> Result<BTreeMap<String, SdkService>, Error> {
     const OPERATION: &str = "DescribeServices";
     let request = aws

@@ -34,6 +34,9 @@ struct Inner {
     frozen: Option<BTreeMap<Name, Observed>>,
     refused: Option<String>,
     looks_at_tasks: usize,
+    observations: usize,
+    silent_queue: Option<String>,
+    backlogs: Vec<(Name, f64)>,
 }
 
 impl Fake {
@@ -81,6 +84,21 @@ impl Fake {
     /// Returns how often the health of tasks was read.
     pub fn looks_at_tasks(&self) -> usize {
         self.lock().looks_at_tasks
+    }
+
+    /// Returns how often a connector was observed.
+    pub fn observations(&self) -> usize {
+        self.lock().observations
+    }
+
+    /// Lets the queue of that URL never answer.
+    pub fn silence_queue(&self, url: &str) {
+        self.lock().silent_queue = Some(url.to_owned());
+    }
+
+    /// Returns the backlogs that were published, and forgets them.
+    pub fn take_backlogs(&self) -> Vec<(Name, f64)> {
+        std::mem::take(&mut self.lock().backlogs)
     }
 
     /// Returns the changing calls so far, and forgets them.
@@ -146,7 +164,8 @@ pub fn settle(observed: &mut Observed) {
 
 impl Cloud for Fake {
     async fn observe(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<Observed, Error>> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.observations += subjects.len();
         let seen = inner.frozen.as_ref().unwrap_or(&inner.by_name);
         let look = |subject: &Subject| Observed {
             tasks: Tasks::Unasked,
@@ -179,7 +198,19 @@ impl Cloud for Fake {
         }
     }
 
-    async fn queue(&self, _: &SqsSource, _: Option<u64>) -> Result<QueueDepth, Error> {
+    async fn running(&self, subjects: &[Subject]) -> BTreeMap<Name, Result<i32, Error>> {
+        let inner = self.lock();
+        let count = |subject: &Subject| inner.by_name.get(&subject.name).map_or(0, |seen| seen.counts.running);
+        subjects
+            .iter()
+            .map(|subject| (subject.name.clone(), Ok(count(subject))))
+            .collect()
+    }
+
+    async fn queue(&self, source: &SqsSource, _: Option<u64>) -> Result<QueueDepth, Error> {
+        if self.lock().silent_queue.as_ref() == Some(&source.queue_url) {
+            std::future::pending::<()>().await;
+        }
         let mut inner = self.lock();
         if inner.queue_denied {
             return Err(Error::Deny {
@@ -249,7 +280,8 @@ impl Cloud for Fake {
             .collect())
     }
 
-    async fn publish_backlog(&self, _: &Subject, _: f64) -> Result<(), Error> {
+    async fn publish_backlog(&self, subject: &Subject, per_task: f64) -> Result<(), Error> {
+        self.lock().backlogs.push((subject.name.clone(), per_task));
         Ok(())
     }
 }

@@ -567,6 +567,24 @@ fn held_by(owner: &Owner) -> Holder {
 }
 
 #[tokio::test]
+async fn the_tasks_that_run_are_counted_in_one_call_and_only_of_a_service_of_ours() {
+    let world = World::start().await;
+    assert_eq!(running(&world.aws).await, 0, "there is no service");
+    world.reach(&wanted(&sample()), AWAKE).await;
+    world.until(is_completed).await;
+    world.calls.lock().unwrap().clear();
+    assert_eq!(running(&world.aws).await, 1);
+    let calls: Vec<_> = world.calls.lock().unwrap().iter().map(|call| call.operation).collect();
+    assert_eq!(calls, ["DescribeServices"]);
+    let (other, _) = seen_by(&world, neighbour()).await;
+    assert_eq!(running(&other).await, 0);
+}
+
+async fn running(aws: &Aws) -> i32 {
+    aws.running(&[subject()]).await.remove(&orders()).unwrap().unwrap()
+}
+
+#[tokio::test]
 async fn what_another_installation_of_the_same_name_owns_is_foreign_and_its_owner_known() {
     let world = World::start().await;
     world.reach(&wanted(&sample()), AWAKE).await;

@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use penstock_crds::ConnectorSpec;
+use tokio::time::Instant;
+
+use super::*;
+use crate::cloud::fake::Fake;
+use crate::journal;
+use crate::memory::{Change, Memory};
+use crate::observe::Observer;
+use crate::orphans::Orphans;
+use crate::plan::accept::accept;
+use crate::plan::resources::QueueDepth;
+use crate::samples::{home, orders_spec, owner, wanted};
+use crate::telemetry::Metrics;
+
+/// Brokers that take nothing: rounds write nothing themselves.
+#[derive(Default)]
+struct NoBroker;
+
+impl Journal for NoBroker {
+    async fn publish(&self, _: &Name, _: &Change) -> Result<(), journal::Error> {
+        Err(journal::Error::Write("no broker".to_owned()))
+    }
+}
+
+fn noon() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).expect("in range")
+}
+
+fn context(remembered: BTreeMap<Name, Remembered>) -> Context<Fake, NoBroker> {
+    let cloud = Arc::new(Fake::default());
+    Context {
+        observer: Observer::start(Arc::clone(&cloud)),
+        cloud,
+        journal: NoBroker,
+        memory: Memory::new(remembered),
+        owner: owner(),
+        home: home(),
+        orphans: Orphans::default(),
+        metrics: Metrics::default(),
+        now: noon,
+        audit_period: Duration::from_secs(60),
+    }
+}
+
+fn around() -> Surroundings {
+    Surroundings {
+        owner: owner(),
+        home: home(),
+        container_insights: false,
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a sound name")
+}
+
+/// A queue of that name, in the account and region of the tests or in another region.
+fn queue_url(region: &str, name: &str) -> String {
+    format!("https://sqs.{region}.amazonaws.com/123456789012/{name}")
+}
+
+/// A connector with that queue, as it is remembered in that phase.
+fn remembered(queue_url: &str, phase: Phase) -> Remembered {
+    let mut spec: ConnectorSpec = orders_spec();
+    let source = spec.source.as_mut().and_then(|source| source.sqs.as_mut());
+    source.expect("the sample has a queue").queue_url = Some(queue_url.to_owned());
+    let judged = accept(&name("orders"), &wanted(spec, 7, "topic/0/7"), None, &home());
+    let state = State {
+        phase,
+        ..judged.expect("it is wanted").state
+    };
+    assert!(state.accepted.is_some(), "the document is sound");
+    Remembered {
+        state: Some(state),
+        status: None,
+    }
+}
+
+fn deep() -> QueueDepth {
+    QueueDepth {
+        visible: 90,
+        ..QueueDepth::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backlog_of_a_queue_elsewhere_is_published_per_running_task_and_nothing_more_is_read() {
+    let far = |phase| remembered(&queue_url("us-east-1", "orders"), phase);
+    let near = remembered(&queue_url("eu-west-1", "orders"), Phase::Awake);
+    let ctx = context(BTreeMap::from([
+        (name("far"), far(Phase::Awake)),
+        (name("idle"), far(Phase::Awake)),
+        (name("asleep"), far(Phase::Asleep)),
+        (name("near"), near),
+    ]));
+    ctx.cloud.set_queue(deep());
+    for awake in ["far", "asleep", "near"] {
+        ctx.cloud.meddle(&name(awake), |observed| observed.counts.running = 3);
+    }
+    publish_backlogs(&ctx, &around()).await;
+    assert_eq!(ctx.cloud.take_backlogs(), [(name("far"), 30.0)]);
+    assert_eq!(ctx.cloud.observations(), 0, "an observation costs a dozen calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_answer_holds_up_no_other_connector_and_not_the_next_round() {
+    let silent = queue_url("eu-west-1", "silent");
+    let ctx = context(BTreeMap::from([
+        (name("a-silent"), remembered(&silent, Phase::Asleep)),
+        (
+            name("orders"),
+            remembered(&queue_url("eu-west-1", "orders"), Phase::Asleep),
+        ),
+    ]));
+    ctx.cloud.set_queue(deep());
+    ctx.cloud.silence_queue(&silent);
+    let queue = Queue::new(Duration::from_secs(300));
+    let began = Instant::now();
+    look_at_queues(&ctx, &queue).await;
+    assert_eq!(queue.depth().0, 1, "the one that answers wakes");
+    assert!(began.elapsed() <= LOOK_LIMIT, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_round_asks_for_the_end_of_a_few_old_statuses_at_a_time() {
+    let wire = serde_json::json!({
+        "apiVersion": "penstock.dev/v1", "kind": "Connector", "name": "gone", "time": "2026-01-01T12:00:00Z",
+        "health": "DELETED", "conditions": [],
+    });
+    let gone = Remembered {
+        state: None,
+        status: Some(serde_json::from_value(wire).expect("a small status")),
+    };
+    let ctx = context((0..20).map(|n| (name(&format!("gone-{n}")), gone.clone())).collect());
+    let queue = Queue::new(Duration::from_secs(300));
+    end_old_statuses(&ctx, &queue);
+    assert_eq!(queue.depth().0, ENDED_AT_ONCE);
+}
