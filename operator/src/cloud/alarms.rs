@@ -91,15 +91,16 @@ pub(super) async fn holder(aws: &Aws, subject: &Subject, alarm: &MetricAlarm) ->
         .alarm_configuration_updated_timestamp()
         .map_or(0, |at| at.as_nanos());
     let key = (arn.to_owned(), changed);
-    let tags = match aws.caches.alarm_tags.get(&key) {
-        Some(known) => known,
-        None => {
-            let read = tags(aws, arn).await?;
-            aws.caches.alarm_tags.put(key, read.clone());
-            read
-        }
-    };
-    Ok(aws.holder(subject, &tags))
+    if let Some(known) = aws.caches.alarm_tags.get(&key) {
+        return Ok(aws.holder(subject, &known));
+    }
+    let read = tags(aws, arn).await?;
+    let holder = aws.holder(subject, &read);
+    // Tags that are not there yet may come, and tagging an alarm does not change the time of its last change.
+    if holder.is_none() {
+        aws.caches.alarm_tags.put(key, read);
+    }
+    Ok(holder)
 }
 
 async fn tags(aws: &Aws, arn: &str) -> Result<BTreeMap<String, String>, Error> {

@@ -99,7 +99,7 @@ pub(super) struct Caches {
     pub(super) deployments: Cache<String, Finished>,
     pub(super) inactive: Cache<String, Vec<String>>,
     pub(super) clusters: Cache<String, bool>,
-    /// Tags of alarms, by ARN and time of the last change.
+    /// Tags of alarms of ours, by ARN and time of the last change.
     pub(super) alarm_tags: Cache<(String, i128), BTreeMap<String, String>>,
     /// Tags of scalable targets, by ARN and time of creation.
     pub(super) target_tags: Cache<(String, i128), BTreeMap<String, String>>,

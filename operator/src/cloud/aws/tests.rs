@@ -585,6 +585,41 @@ async fn running(aws: &Aws) -> i32 {
 }
 
 #[tokio::test]
+async fn an_alarm_whose_tags_come_late_is_ours_as_soon_as_they_are_there() {
+    use aws_sdk_cloudwatch::types::{ComparisonOperator, Tag};
+    let world = World::start().await;
+    let name = subject().alarm_name(penstock_crds::AlarmKind::OldestMessageAge);
+    let cloudwatch = &world.aws.write.cloudwatch;
+    let put = cloudwatch.put_metric_alarm().alarm_name(&name);
+    let put = put.namespace("AWS/SQS").metric_name("ApproximateAgeOfOldestMessage");
+    let put = put.statistic(aws_sdk_cloudwatch::types::Statistic::Maximum).period(60);
+    let put = put.comparison_operator(ComparisonOperator::GreaterThanThreshold);
+    put.threshold(1.0).evaluation_periods(1).send().await.unwrap();
+    let before = world.observe().await;
+    assert_eq!(before.foreign.get(&name), Some(&Holder::default()));
+    let described = cloudwatch.describe_alarms().alarm_names(&name).send().await.unwrap();
+    let arn = described.metric_alarms()[0].alarm_arn().unwrap().to_owned();
+    let tags = tags(&sample(), &state(), &around());
+    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
+    let request = cloudwatch.tag_resource().resource_arn(arn);
+    request
+        .set_tags(Some(tags.iter().map(tag).collect()))
+        .send()
+        .await
+        .unwrap();
+    let after = world.observe().await;
+    assert!(after.foreign.is_empty(), "{:?}", after.foreign);
+    assert!(after.resources.alarms.contains_key(&name));
+    world.calls.lock().unwrap().clear();
+    world.observe().await;
+    let calls = world.calls.lock().unwrap();
+    assert!(
+        calls.iter().all(|call| call.operation != "ListTagsForResource"),
+        "what is ours is read once: {calls:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_another_installation_of_the_same_name_owns_is_foreign_and_its_owner_known() {
     let world = World::start().await;
     world.reach(&wanted(&sample()), AWAKE).await;
