@@ -14,6 +14,11 @@ use tokio::time::Instant;
 
 use crate::plan::status::Next;
 
+/// The first wait after a failure and the longest.
+const BACKOFFS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The same for something in AWS that has to come first, such as the end of a drain: no fault, and awaited by somebody.
+const WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
 /// The names that wait for a pass. Its size is bounded by the number of connectors, since a name waits only once.
 #[derive(Debug)]
 pub struct Queue {
@@ -40,9 +45,17 @@ impl Queue {
         }
     }
 
-    /// Asks for a pass at once.
+    /// Asks for a pass at once. Whoever asks has something new, so what failed before counts no more.
     pub fn request(&self, name: &Name) {
+        self.lock().failures.remove(name);
         self.request_after(name, Duration::ZERO);
+    }
+
+    /// Asks for a pass at once, unless the last one failed: then the name comes when its wait is over.
+    pub fn suggest(&self, name: &Name) {
+        if !self.lock().failures.contains_key(name) {
+            self.request_after(name, Duration::ZERO);
+        }
     }
 
     /// Asks for a pass after `delay`, unless one is due earlier.
@@ -81,12 +94,12 @@ impl Queue {
             let mut inner = self.lock();
             inner.running.remove(name);
             match next {
-                Next::Backoff => {
+                Next::Backoff | Next::Wait => {
                     let failures = inner.failures.entry(name.clone()).or_default();
                     *failures += 1;
                     *failures
                 }
-                _ => {
+                Next::Resync | Next::After(_) | Next::Forget => {
                     inner.failures.remove(name);
                     0
                 }
@@ -96,7 +109,8 @@ impl Queue {
             Next::Forget => self.changed.notify_waiters(),
             Next::After(delay) => self.request_after(name, delay),
             Next::Resync => self.request_after(name, self.resync.mul_f64(rand::random_range(0.8..1.2))),
-            Next::Backoff => self.request_after(name, backoff(failures)),
+            Next::Backoff => self.request_after(name, growing(BACKOFFS, failures)),
+            Next::Wait => self.request_after(name, growing(WAITS, failures)),
         }
     }
 
@@ -155,17 +169,15 @@ enum Take {
     Wait(Option<Instant>),
 }
 
-/// Returns the wait after so many failures in a row: 1 s doubled each time up to 5 minutes, with jitter.
-fn backoff(failures: usize) -> Duration {
+/// Returns the wait after so many failures in a row: the first, doubled each time up to the longest, less up to a fifth, so
+/// that those which failed together do not come again together.
+fn growing((first, longest): (Duration, Duration), failures: usize) -> Duration {
     let delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_secs(1))
-        .with_max_delay(Duration::from_secs(300))
-        .with_jitter()
+        .with_min_delay(first)
+        .with_max_delay(longest)
         .without_max_times();
-    delays
-        .build()
-        .nth(failures.saturating_sub(1).min(20))
-        .unwrap_or(Duration::from_secs(300))
+    let delay = delays.build().nth(failures.saturating_sub(1).min(20));
+    delay.unwrap_or(longest).mul_f64(rand::random_range(0.8..=1.0))
 }
 
 #[cfg(test)]
@@ -223,6 +235,66 @@ mod tests {
             start.elapsed() <= Duration::from_secs(3),
             "the backoff starts anew after a success"
         );
+    }
+
+    /// Takes the name, ends its pass that way, and returns how long it waits for the next one.
+    async fn wait_after(queue: &Queue, next: Next) -> Duration {
+        queue.done(&name("a"), next);
+        let start = Instant::now();
+        assert_eq!(queue.next().await, Some(name("a")));
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_wait_is_longer_than_what_is_told() {
+        let queue = Queue::new(Duration::from_secs(300));
+        queue.request(&name("a"));
+        queue.next().await;
+        for _ in 0..100 {
+            let wait = wait_after(&queue, Next::Backoff).await;
+            assert!(wait <= BACKOFFS.1 + Duration::from_millis(1), "{wait:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suggestion_waits_for_the_backoff_and_a_request_does_not() {
+        let queue = Queue::new(Duration::from_secs(300));
+        queue.request(&name("a"));
+        queue.next().await;
+        for _ in 0..9 {
+            wait_after(&queue, Next::Backoff).await;
+        }
+        queue.done(&name("a"), Next::Backoff);
+        queue.suggest(&name("a"));
+        assert_eq!(
+            queue.depth().0,
+            0,
+            "what fails is not tried sooner for a queue that was looked at"
+        );
+        queue.request(&name("a"));
+        assert_eq!(queue.depth().0, 1, "what somebody wrote is looked at now");
+        queue.next().await;
+        let wait = wait_after(&queue, Next::Backoff).await;
+        assert!(
+            wait <= Duration::from_secs(2),
+            "and what failed before counts no more: {wait:?}"
+        );
+        queue.done(&name("a"), Next::Resync);
+        queue.suggest(&name("a"));
+        assert_eq!(queue.depth().0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_to_wait_for_aws_is_looked_at_less_and_less_but_every_minute() {
+        let queue = Queue::new(Duration::from_secs(300));
+        queue.request(&name("a"));
+        queue.next().await;
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            waits.push(wait_after(&queue, Next::Wait).await);
+        }
+        assert!((4..=5).contains(&waits[0].as_secs()), "{waits:?}");
+        assert!((48..=60).contains(&waits[11].as_secs()), "{waits:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Q
         .for_each_concurrent(AT_ONCE, async |(name, connector, state)| {
             let depth = backlog(ctx, &name, &connector).await;
             if depth.is_some_and(|backlog| wants_a_pass(&connector, &state, backlog, (ctx.now)())) {
-                queue.request(&name);
+                queue.suggest(&name);
             }
         })
         .await;
@@ -158,11 +158,11 @@ pub async fn look_for_orphans<C: Cloud, J: Journal>(
     let found = orphans(owned, &documents, &with_state);
     ctx.metrics.orphans(found.len());
     for subject in &found {
-        queue.request(&subject.name);
+        queue.suggest(&subject.name);
     }
     ctx.orphans.keep(found);
     for name in unfinished(&documents, &after) {
-        queue.request(&name);
+        queue.suggest(&name);
     }
 }
 

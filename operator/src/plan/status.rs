@@ -66,6 +66,8 @@ pub enum Next {
     Resync,
     /// After this time: something is in motion.
     After(Duration),
+    /// Once something in AWS may have come that has to come first: after waits that grow, to a minute at most.
+    Wait,
     /// After a backoff that grows with each failure.
     Backoff,
     /// Never: the connector is gone.
@@ -174,7 +176,7 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     }
     if let Some(failure) = outcome.failure {
         return match failure {
-            Failure { waiting: true, .. } => Next::After(IN_MOTION),
+            Failure { waiting: true, .. } => Next::Wait,
             _ => Next::Backoff,
         };
     }
