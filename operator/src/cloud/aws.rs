@@ -97,6 +97,7 @@ pub(super) struct Caches {
     pub(super) definitions: Cache<String, Arc<Registered>>,
     pub(super) revisions: Cache<String, Arc<Revision>>,
     pub(super) deployments: Cache<String, Finished>,
+    /// INACTIVE task definitions of ours, by family.
     pub(super) inactive: Cache<String, Vec<String>>,
     pub(super) clusters: Cache<String, bool>,
     /// Tags of alarms of ours, by ARN and time of the last change.

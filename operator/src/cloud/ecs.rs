@@ -32,6 +32,8 @@ const CLUSTERS: usize = 100;
 /// Pages of `ListServices`, of 100 services each: a cluster holds 5,000.
 const PAGES: usize = 100;
 
+const DESCRIBE: &str = "DescribeServices";
+
 const CLUSTER_NOT_FOUND: &str = "ClusterNotFoundException";
 
 /// What a batched read found for each connector.
@@ -55,11 +57,8 @@ pub(super) async fn services(aws: &Aws, subjects: &[Subject]) -> Batch<Option<Sd
     let mut batch = Batch::new();
     for ((_, chunk), found) in chunks.iter().zip(found) {
         for subject in *chunk {
-            let own = found
-                .as_ref()
-                .map(|found| found.get(&subject.service_name()).cloned())
-                .map_err(Clone::clone);
-            batch.insert(subject.name.clone(), own);
+            let own = found.as_ref().map_err(Clone::clone);
+            batch.insert(subject.name.clone(), own.and_then(|found| told_of(found, subject)));
         }
     }
     batch
@@ -80,76 +79,102 @@ pub(super) async fn running(aws: &Aws, subjects: &[Subject]) -> Batch<i32> {
     subjects.iter().filter_map(count).collect()
 }
 
-async fn describe(aws: &Aws, cluster: &str, names: Vec<String>) -> Result<BTreeMap<String, SdkService>, Error> {
-    const OPERATION: &str = "DescribeServices";
+/// Returns what the answer says of the subject's service: to say nothing of it is not to say that it is missing.
+fn told_of(found: &BTreeMap<String, Option<SdkService>>, subject: &Subject) -> Result<Option<SdkService>, Error> {
+    let service = subject.service_name();
+    found.get(&service).cloned().ok_or_else(|| Error::Fail {
+        operation: DESCRIBE.to_owned(),
+        message: format!("the answer says nothing of `{service}`"),
+    })
+}
+
+/// Returns each service that the answer tells of, and nothing for those that it says are missing.
+async fn describe(aws: &Aws, cluster: &str, names: Vec<String>) -> Result<BTreeMap<String, Option<SdkService>>, Error> {
     let request = aws
         .read
         .ecs
         .describe_services()
         .cluster(cluster)
-        .set_services(Some(names))
+        .set_services(Some(names.clone()))
         .include(ServiceField::Tags);
-    let answer = match aws.call(Category::ServiceRead, OPERATION, request.send()).await {
-        Err(Error::Refuse { code, .. }) if code == CLUSTER_NOT_FOUND => return Ok(BTreeMap::new()),
+    let answer = match aws.call(Category::ServiceRead, DESCRIBE, request.send()).await {
+        Err(Error::Refuse { code, .. }) if code == CLUSTER_NOT_FOUND => {
+            return Ok(names.into_iter().map(|name| (name, None)).collect());
+        }
         other => other?,
     };
-    if let Some(failure) = answer
-        .failures()
-        .iter()
-        .find(|failure| failure.reason() != Some("MISSING"))
-    {
-        let message = format!(
-            "{}: {}",
-            failure.arn().unwrap_or("a service"),
-            failure.reason().unwrap_or("no reason")
-        );
-        return Err(Error::Fail {
-            operation: OPERATION.to_owned(),
-            message,
-        });
+    let mut told = BTreeMap::new();
+    for failure in answer.failures() {
+        let arn = failure.arn().unwrap_or("a service");
+        if failure.reason() != Some("MISSING") {
+            return Err(Error::Fail {
+                operation: DESCRIBE.to_owned(),
+                message: format!("{arn}: {}", failure.reason().unwrap_or("no reason")),
+            });
+        }
+        told.extend(arn.rsplit('/').next().map(|name| (name.to_owned(), None)));
     }
-    let services = answer.services.unwrap_or_default();
-    Ok(services
-        .into_iter()
-        .filter_map(|service| Some((service.service_name.clone()?, service)))
-        .collect())
+    let services = answer.services.unwrap_or_default().into_iter();
+    told.extend(services.filter_map(|service| Some((service.service_name.clone()?, Some(service)))));
+    Ok(told)
 }
 
 /// Returns, for each cluster, whether it has Container Insights.
 pub(super) async fn container_insights(
     aws: &Aws,
     clusters: &BTreeSet<String>,
-) -> Result<BTreeMap<String, bool>, Error> {
-    let mut known: BTreeMap<_, _> = clusters
-        .iter()
-        .filter_map(|cluster| Some((cluster.clone(), aws.caches.clusters.get(cluster)?)))
-        .collect();
-    let unknown: Vec<_> = clusters
-        .iter()
-        .filter(|cluster| !known.contains_key(*cluster))
-        .cloned()
-        .collect();
-    for chunk in unknown.chunks(CLUSTERS) {
-        let request = aws
-            .read
-            .ecs
-            .describe_clusters()
-            .set_clusters(Some(chunk.to_vec()))
-            .include(ClusterField::Settings);
-        let answer = aws
-            .call(Category::ClusterRead, "DescribeClusters", request.send())
-            .await?;
-        for cluster in chunk {
-            let named = |found: &&aws_sdk_ecs::types::Cluster| found.cluster_name() == Some(cluster_name(cluster));
-            let found = answer.clusters().iter().find(named);
-            let enabled = found.is_some_and(has_container_insights);
-            if found.is_some() {
-                aws.caches.clusters.put(cluster.clone(), enabled);
-            }
-            known.insert(cluster.clone(), enabled);
+) -> BTreeMap<String, Result<bool, Error>> {
+    let (mut found, mut unknown) = (BTreeMap::new(), Vec::new());
+    for cluster in clusters {
+        match aws.caches.clusters.get(cluster) {
+            Some(known) => drop(found.insert(cluster.clone(), Ok(known))),
+            None => unknown.push(cluster.clone()),
         }
     }
-    Ok(known)
+    for chunk in unknown.chunks(CLUSTERS) {
+        match describe_clusters(aws, chunk).await {
+            // AWS refuses to tell of any for one that the role may not see, so each is asked about alone.
+            Err(Error::Deny { .. } | Error::Refuse { .. }) if chunk.len() > 1 => {
+                let alone = chunk.iter().map(std::slice::from_ref);
+                let reads = all(alone.map(|one| describe_clusters(aws, one).boxed()).collect()).await;
+                for (cluster, read) in chunk.iter().zip(reads) {
+                    let own = read.map(|read| read.contains(cluster));
+                    found.insert(cluster.clone(), own);
+                }
+            }
+            read => {
+                let own = |cluster: &String| read.clone().map(|read| read.contains(cluster));
+                found.extend(chunk.iter().map(|cluster| (cluster.clone(), own(cluster))));
+            }
+        }
+    }
+    found
+}
+
+/// Returns those of the clusters that have Container Insights.
+async fn describe_clusters(aws: &Aws, clusters: &[String]) -> Result<BTreeSet<String>, Error> {
+    let request = aws
+        .read
+        .ecs
+        .describe_clusters()
+        .set_clusters(Some(clusters.to_vec()))
+        .include(ClusterField::Settings);
+    let answer = aws
+        .call(Category::ClusterRead, "DescribeClusters", request.send())
+        .await?;
+    let mut enabled = BTreeSet::new();
+    for cluster in clusters {
+        let named = |found: &&aws_sdk_ecs::types::Cluster| found.cluster_name() == Some(cluster_name(cluster));
+        // One that is not there may come.
+        let Some(found) = answer.clusters().iter().find(named) else {
+            continue;
+        };
+        aws.caches.clusters.put(cluster.clone(), has_container_insights(found));
+        if has_container_insights(found) {
+            enabled.insert(cluster.clone());
+        }
+    }
+    Ok(enabled)
 }
 
 /// `enhanced` has all that `enabled` has.
@@ -168,7 +193,8 @@ pub(super) async fn owned(aws: &Aws, cluster: &str) -> Result<Vec<Subject>, Erro
         .map(|chunk| describe(aws, cluster, chunk.to_vec()).boxed());
     let mut subjects = Vec::new();
     for found in all(reads.collect()).await {
-        subjects.extend(found?.values().filter_map(|service| owner(aws, cluster, service)));
+        let found = found?.into_values().flatten();
+        subjects.extend(found.filter_map(|service| owner(aws, cluster, &service)));
     }
     Ok(subjects)
 }

@@ -33,7 +33,7 @@ pub(super) async fn observe(aws: &Aws, subjects: &[Subject]) -> BTreeMap<Name, R
     let mut seen = Vec::new();
     for subject in subjects {
         let parts = taken(&mut services, subject).and_then(|service| {
-            let container_insights = insights.as_ref().map_err(Clone::clone)?.get(&subject.cluster).copied();
+            let container_insights = insights.get(&subject.cluster).cloned().transpose()?;
             Ok(Parts {
                 service,
                 target: taken(&mut targets, subject)?,

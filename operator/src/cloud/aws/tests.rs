@@ -23,6 +23,8 @@ use crate::plan::resources::{
 };
 use crate::samples::{connector, orders, orders_spec, owner};
 
+mod answers;
+
 const REGION: &str = "eu-west-1";
 const ACCOUNT: &str = "123456789012";
 
@@ -1159,9 +1161,14 @@ async fn windows_of_metrics_end_by_the_clock_of_cloudwatch() {
 async fn answered_by<A: axum::response::IntoResponse>(
     answer: impl Fn() -> A + Clone + Send + Sync + 'static,
 ) -> (Aws, DropGuard) {
+    let router = axum::Router::new().fallback(move || std::future::ready(answer().into_response()));
+    behind(router).await
+}
+
+/// Returns an operator for which `router` is AWS, and what stops that.
+async fn behind(router: axum::Router) -> (Aws, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let router = axum::Router::new().fallback(move || std::future::ready(answer().into_response()));
     let stop = CancellationToken::new();
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::spawn(async move { served.await.unwrap() });

@@ -23,8 +23,14 @@ use crate::cloud::{Error, Receipt};
 use crate::plan::owner::Holder;
 use crate::plan::resources::{Container, HealthCheck, RegisteredRevision, Subject, TaskDefinition};
 
-/// INACTIVE definitions looked at in one observation: a pass deletes no more than 10.
-const INACTIVE: i32 = 20;
+/// INACTIVE definitions of ours that are looked for in one observation: a pass deletes no more than 10.
+const INACTIVE: usize = 20;
+
+/// INACTIVE definitions that are looked at for them, at a call each the first time: other people's may be before ours.
+const LOOKED_AT: usize = 200;
+
+/// Pages of a list of INACTIVE definitions, of a hundred each.
+const PAGES: usize = 10;
 
 /// A registered definition, which never changes.
 #[derive(Debug, Clone)]
@@ -82,7 +88,7 @@ pub(in crate::cloud) async fn content_or_other(aws: &Aws, arn: &str) -> Result<T
 pub(in crate::cloud) struct Family {
     /// Those that are ACTIVE and ours, newest first.
     pub(in crate::cloud) active: Vec<RegisteredRevision>,
-    /// Those that are INACTIVE and ours.
+    /// The oldest that are INACTIVE and ours.
     pub(in crate::cloud) inactive: Vec<String>,
     /// Whose the newest is that is ACTIVE and another operator's; what no operator made stands in nobody's way.
     pub(in crate::cloud) theirs: Option<Holder>,
@@ -91,32 +97,54 @@ pub(in crate::cloud) struct Family {
 /// Returns the definitions of the subject's family, as far as it has use for them.
 pub(in crate::cloud) async fn family(aws: &Aws, subject: &Subject) -> Result<Family, Error> {
     let family = subject.service_name();
-    let active = list(aws, &family, TaskDefinitionStatus::Active, SortOrder::Desc, 100).await?;
+    // The newest hundred are all that a pass can have use for.
+    let (active, _) = list(aws, &family, TaskDefinitionStatus::Active, SortOrder::Desc, None).await?;
     let inactive = match aws.caches.inactive.get(&family) {
         Some(known) => known,
         None => {
-            let listed = list(aws, &family, TaskDefinitionStatus::Inactive, SortOrder::Asc, INACTIVE).await?;
-            aws.caches.inactive.put(family, listed.clone());
-            listed
+            let found = inactive(aws, subject).await?;
+            aws.caches.inactive.put(family, found.clone());
+            found
         }
     };
     let (active, others) = by_owner(aws, subject, active).await?;
-    let (inactive, _) = by_owner(aws, subject, inactive).await?;
     Ok(Family {
         active,
-        inactive: inactive.into_iter().map(|one| one.arn).collect(),
+        inactive,
         theirs: others.into_iter().find(|holder| holder.operator.is_some()),
     })
 }
 
-/// Returns one page: the family's newest hundred are all that a pass can have use for.
+/// Returns the oldest INACTIVE definitions that are ours, as many as a pass has use for.
+async fn inactive(aws: &Aws, subject: &Subject) -> Result<Vec<String>, Error> {
+    let family = subject.service_name();
+    let (mut ours, mut looked_at, mut token) = (Vec::new(), 0, None);
+    for _ in 0..PAGES {
+        let (arns, next) = list(aws, &family, TaskDefinitionStatus::Inactive, SortOrder::Asc, token).await?;
+        for chunk in arns.chunks(INACTIVE) {
+            let (found, _) = by_owner(aws, subject, chunk.to_vec()).await?;
+            ours.extend(found.into_iter().map(|one| one.arn));
+            looked_at += chunk.len();
+            if ours.len() >= INACTIVE || looked_at >= LOOKED_AT {
+                return Ok(ours);
+            }
+        }
+        token = next;
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(ours)
+}
+
+/// Returns a page of a family's definitions, and the way to the next one.
 async fn list(
     aws: &Aws,
     family: &str,
     status: TaskDefinitionStatus,
     sort: SortOrder,
-    most: i32,
-) -> Result<Vec<String>, Error> {
+    token: Option<String>,
+) -> Result<(Vec<String>, Option<String>), Error> {
     let request = aws
         .read
         .ecs
@@ -124,12 +152,14 @@ async fn list(
         .family_prefix(family)
         .status(status)
         .sort(sort)
-        .max_results(most);
+        .max_results(100)
+        .set_next_token(token);
     let answer = aws
         .call(Category::DefinitionRead, "ListTaskDefinitions", request.send())
         .await?;
     let arns = answer.task_definition_arns.unwrap_or_default();
-    Ok(arns.into_iter().filter(|arn| family_of(arn) == Some(family)).collect())
+    let own = arns.into_iter().filter(|arn| family_of(arn) == Some(family));
+    Ok((own.collect(), answer.next_token))
 }
 
 /// Returns the family in an ARN such as `arn:aws:ecs:eu-west-1:123456789012:task-definition/penstock-orders:7`.

@@ -10,14 +10,25 @@ use crate::cloud::error::one_line;
 use crate::cloud::scaling::timestamp;
 use crate::plan::resources::Subject;
 
+/// Pages of stopped tasks, of a hundred each and in no order that ECS promises. It starts the tasks of a service whose tasks
+/// fail ever more slowly, so an hour has no more.
+const PAGES: usize = 10;
+
 /// Returns why the newest task that failed did so, of those that `counts`. ECS shows stopped tasks for about an hour.
 pub(in crate::cloud) async fn newest(
     aws: &Aws,
     subject: &Subject,
     counts: impl Fn(&Task) -> bool + Send,
 ) -> Result<Option<String>, Error> {
-    let (mut tasks, _) = page(aws, subject, DesiredStatus::Stopped, None).await?;
-    tasks.retain(counts);
+    let (mut tasks, mut token) = (Vec::new(), None);
+    for _ in 0..PAGES {
+        let (found, next) = page(aws, subject, DesiredStatus::Stopped, token).await?;
+        tasks.extend(found.into_iter().filter(&counts));
+        token = next;
+        if token.is_none() {
+            break;
+        }
+    }
     Ok(of_newest(&tasks))
 }
 
