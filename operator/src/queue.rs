@@ -69,14 +69,15 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    /// Waits for the next name that is due and not in a pass already; nothing once the queue is closed.
-    pub async fn next(&self) -> Option<Name> {
+    /// Waits for the next name that is due and not in a pass already, and tells how long that waited since it was due; nothing
+    /// once the queue is closed.
+    pub async fn next(&self) -> Option<(Name, Duration)> {
         loop {
             // Registered before the look, so that a request between look and wait is not missed.
             let changed = self.changed.notified();
             let wait = match self.take() {
                 Take::Closed => return None,
-                Take::Name(name) => return Some(name),
+                Take::Name(name, due) => return Some((name, due.elapsed())),
                 Take::Wait(wait) => wait,
             };
             match wait {
@@ -151,7 +152,7 @@ impl Queue {
             Some((name, due)) if due <= Instant::now() => {
                 inner.due.remove(&name);
                 inner.running.insert(name.clone());
-                Take::Name(name)
+                Take::Name(name, due)
             }
             Some((_, due)) => Take::Wait(Some(due)),
             None => Take::Wait(None),
@@ -165,7 +166,7 @@ impl Queue {
 
 enum Take {
     Closed,
-    Name(Name),
+    Name(Name, Instant),
     Wait(Option<Instant>),
 }
 
@@ -188,6 +189,32 @@ mod tests {
         text.parse().expect("a sound name")
     }
 
+    async fn next(queue: &Queue) -> Option<Name> {
+        queue.next().await.map(|(name, _)| name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_tells_how_long_it_waited_for_somebody_to_take_it() {
+        let queue = Queue::new(Duration::from_secs(300));
+        queue.request_after(&name("a"), Duration::from_secs(5));
+        tokio::time::advance(Duration::from_secs(12)).await;
+        assert_eq!(queue.next().await, Some((name("a"), Duration::from_secs(7))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_who_is_in_a_pass_or_not_yet_due() {
+        let queue = Queue::new(Duration::from_secs(300));
+        queue.request_after(&name("a"), Duration::from_secs(5));
+        assert!(queue.is_idle());
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(!queue.is_idle());
+        next(&queue).await;
+        queue.request(&name("a"));
+        assert!(queue.is_idle(), "its pass is not over");
+        queue.done(&name("a"), Next::Resync);
+        assert!(!queue.is_idle());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn requests_for_a_name_merge_and_the_earlier_wins() {
         let queue = Queue::new(Duration::from_secs(300));
@@ -195,7 +222,7 @@ mod tests {
         queue.request_after(&name("a"), Duration::from_secs(5));
         queue.request_after(&name("a"), Duration::from_secs(90));
         let start = Instant::now();
-        assert_eq!(queue.next().await, Some(name("a")));
+        assert_eq!(next(&queue).await, Some(name("a")));
         assert_eq!(start.elapsed().as_secs(), 5);
         queue.done(&name("a"), Next::Forget);
         assert_eq!(queue.depth(), (0, 0));
@@ -205,12 +232,12 @@ mod tests {
     async fn a_name_in_a_pass_is_held_until_the_pass_ends() {
         let queue = Queue::new(Duration::from_secs(300));
         queue.request(&name("a"));
-        assert_eq!(queue.next().await, Some(name("a")));
+        assert_eq!(next(&queue).await, Some(name("a")));
         queue.request(&name("a"));
-        let second = tokio::time::timeout(Duration::from_secs(1), queue.next()).await;
+        let second = tokio::time::timeout(Duration::from_secs(1), next(&queue)).await;
         assert!(second.is_err(), "the same name must not run twice at once");
         queue.done(&name("a"), Next::Resync);
-        assert_eq!(queue.next().await, Some(name("a")));
+        assert_eq!(next(&queue).await, Some(name("a")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -220,17 +247,17 @@ mod tests {
         queue.request(&name("a"));
         for _ in 0..4 {
             let start = Instant::now();
-            queue.next().await;
+            next(&queue).await;
             waits.push(start.elapsed());
             queue.done(&name("a"), Next::Backoff);
         }
         assert!(waits.windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
-        queue.next().await;
+        next(&queue).await;
         queue.done(&name("a"), Next::After(Duration::ZERO));
-        queue.next().await;
+        next(&queue).await;
         queue.done(&name("a"), Next::Backoff);
         let start = Instant::now();
-        queue.next().await;
+        next(&queue).await;
         assert!(
             start.elapsed() <= Duration::from_secs(3),
             "the backoff starts anew after a success"
@@ -238,10 +265,10 @@ mod tests {
     }
 
     /// Takes the name, ends its pass that way, and returns how long it waits for the next one.
-    async fn wait_after(queue: &Queue, next: Next) -> Duration {
-        queue.done(&name("a"), next);
+    async fn wait_after(queue: &Queue, end: Next) -> Duration {
+        queue.done(&name("a"), end);
         let start = Instant::now();
-        assert_eq!(queue.next().await, Some(name("a")));
+        assert_eq!(next(queue).await, Some(name("a")));
         start.elapsed()
     }
 
@@ -249,7 +276,7 @@ mod tests {
     async fn no_wait_is_longer_than_what_is_told() {
         let queue = Queue::new(Duration::from_secs(300));
         queue.request(&name("a"));
-        queue.next().await;
+        next(&queue).await;
         for _ in 0..100 {
             let wait = wait_after(&queue, Next::Backoff).await;
             assert!(wait <= BACKOFFS.1 + Duration::from_millis(1), "{wait:?}");
@@ -260,7 +287,7 @@ mod tests {
     async fn a_suggestion_waits_for_the_backoff_and_a_request_does_not() {
         let queue = Queue::new(Duration::from_secs(300));
         queue.request(&name("a"));
-        queue.next().await;
+        next(&queue).await;
         for _ in 0..9 {
             wait_after(&queue, Next::Backoff).await;
         }
@@ -273,7 +300,7 @@ mod tests {
         );
         queue.request(&name("a"));
         assert_eq!(queue.depth().0, 1, "what somebody wrote is looked at now");
-        queue.next().await;
+        next(&queue).await;
         let wait = wait_after(&queue, Next::Backoff).await;
         assert!(
             wait <= Duration::from_secs(2),
@@ -288,7 +315,7 @@ mod tests {
     async fn what_has_to_wait_for_aws_is_looked_at_less_and_less_but_every_minute() {
         let queue = Queue::new(Duration::from_secs(300));
         queue.request(&name("a"));
-        queue.next().await;
+        next(&queue).await;
         let mut waits = Vec::new();
         for _ in 0..12 {
             waits.push(wait_after(&queue, Next::Wait).await);
@@ -301,9 +328,9 @@ mod tests {
     async fn another_name_is_not_held_up() {
         let queue = Queue::new(Duration::from_secs(300));
         queue.request(&name("a"));
-        queue.next().await;
+        next(&queue).await;
         queue.request(&name("b"));
-        assert_eq!(queue.next().await, Some(name("b")));
+        assert_eq!(next(&queue).await, Some(name("b")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -311,6 +338,6 @@ mod tests {
         let queue = Queue::new(Duration::from_secs(300));
         queue.request(&name("a"));
         queue.close();
-        assert_eq!(queue.next().await, None);
+        assert_eq!(next(&queue).await, None);
     }
 }

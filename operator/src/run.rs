@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use penstock_crds::State;
 use penstock_kafka::Patience;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -201,9 +202,7 @@ async fn aws(config: &Config, owner: Owner, metrics: &Metrics) -> Result<Aws, Er
     let settings = AwsSettings {
         region: config.region.clone(),
         owner,
-        observer: Some(Arc::new(move |call| {
-            counted.called(call.service, call.operation, call.code)
-        })),
+        observer: Some(Arc::new(move |call| counted.called(&call))),
     };
     Aws::new(settings).await.map_err(Error::PrepareAws)
 }
@@ -279,9 +278,11 @@ async fn make_passes<C: Cloud, J: Journal>(
     queue: Arc<Queue>,
     progress: Progress,
 ) {
-    while let Some(name) = queue.next().await {
+    while let Some((name, waited)) = queue.next().await {
+        ctx.metrics.pass_begun(waited.as_secs_f64());
         let started = Instant::now();
-        let wanted = specs.wanted(&name, ctx.memory.get(&name).state.as_ref());
+        let before = ctx.memory.get(&name).state;
+        let wanted = specs.wanted(&name, before.as_ref());
         let pass = {
             let (ctx, name) = (Arc::clone(&ctx), name.clone());
             tokio::spawn(async move { tokio::time::timeout(PASS_LIMIT, reconcile(&ctx, &name, &wanted)).await })
@@ -300,7 +301,38 @@ async fn make_passes<C: Cloud, J: Journal>(
             }
         };
         ctx.metrics.pass_made(started.elapsed().as_secs_f64());
+        if is_restarted(before.as_ref(), ctx.memory.get(&name).state.as_ref()) {
+            ctx.metrics.restarted(&name);
+        }
         progress.made(PASSES);
         queue.done(&name, next);
+    }
+}
+
+/// Whether a restart that somebody asked for was taken up between the two.
+fn is_restarted(before: Option<&State>, after: Option<&State>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else {
+        return false;
+    };
+    after.handled.restarted_at > before.handled.restarted_at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::accept::fresh_state;
+
+    #[test]
+    fn a_restart_is_counted_once_and_not_for_a_connector_that_only_came() {
+        let before = fresh_state("topic/0/1".to_owned(), 1);
+        let mut after = before.clone();
+        assert!(!is_restarted(Some(&before), Some(&after)));
+        after.handled.restarted_at = Some(Timestamp::UNIX_EPOCH);
+        assert!(is_restarted(Some(&before), Some(&after)));
+        assert!(!is_restarted(Some(&after), Some(&after)));
+        assert!(
+            !is_restarted(None, Some(&after)),
+            "it was asked for before there was anything to restart"
+        );
     }
 }

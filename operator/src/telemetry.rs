@@ -1,8 +1,9 @@
 //! What the operator tells about itself: logs, metrics, and whether it lives and is ready.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use penstock_crds::{ConditionType, Health, Name, Status, Truth};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,6 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::cloud::Call;
 
 mod progress;
 mod server;
@@ -21,6 +24,13 @@ pub use server::serve;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ConnectorLabel {
     connector: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InfoLabels {
+    connector: String,
+    uid: String,
+    phase: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +56,12 @@ struct CallLabels {
     code: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    service: String,
+    op: String,
+}
+
 /// What the operator counts; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -53,6 +69,7 @@ pub struct Metrics {
     passes: Counter,
     errors: Family<KindLabel, Counter>,
     seconds: Histogram,
+    waited: Histogram,
     queue_depth: Gauge,
     active: Gauge,
     orphans: Gauge,
@@ -65,6 +82,11 @@ pub struct Metrics {
     reported: Family<ConnectorLabel, Gauge<f64, AtomicU64>>,
     calls: Family<CallLabels, Counter>,
     throttles: Counter,
+    call_seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    restarts: Family<ConnectorLabel, Counter>,
+    info: Family<InfoLabels, Gauge>,
+    /// The labels under which each connector stands in `info`, so that it stands there once.
+    infos: Arc<Mutex<BTreeMap<Name, InfoLabels>>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -80,6 +102,7 @@ impl Default for Metrics {
             passes: Counter::default(),
             errors: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
+            waited: Histogram::new(exponential_buckets(0.005, 2.0, 16)),
             queue_depth: Gauge::default(),
             active: Gauge::default(),
             orphans: Gauge::default(),
@@ -92,6 +115,10 @@ impl Default for Metrics {
             reported: Family::default(),
             calls: Family::default(),
             throttles: Counter::default(),
+            call_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 12))),
+            restarts: Family::default(),
+            info: Family::default(),
+            infos: Arc::default(),
         };
         metrics.registry = Arc::new(metrics.registered());
         metrics
@@ -104,6 +131,8 @@ impl Metrics {
         registry.register("reconcile", "Passes made", self.passes.clone());
         registry.register("reconcile_errors", "Passes cut short, by step", self.errors.clone());
         registry.register("reconcile_duration_seconds", "Time a pass took", self.seconds.clone());
+        let waited = "Time that a connector was due before its pass began";
+        registry.register("reconcile_queue_duration_seconds", waited, self.waited.clone());
         registry.register(
             "reconcile_queue_depth",
             "Connectors that are due",
@@ -120,6 +149,10 @@ impl Metrics {
             "Fields found different from what is wanted",
             self.drift.clone(),
         );
+        let info = "1 under the labels that tell of the connector";
+        registry.register("connector_info", info, self.info.clone());
+        let restarts = "Restarts that somebody asked for and a pass took up";
+        registry.register("connector_restarts", restarts, self.restarts.clone());
         registry.register("connector_ready", "Whether the connector is Ready", self.ready.clone());
         registry.register(
             "connector_health",
@@ -144,8 +177,23 @@ impl Metrics {
             self.refused.clone(),
         );
         registry.register("aws_requests", "Calls to AWS, by outcome", self.calls.clone());
+        let seconds = "Time a call to AWS took, without the wait for its turn";
+        registry.register("aws_request_duration_seconds", seconds, self.call_seconds.clone());
         registry.register("aws_throttles", "Calls that AWS throttled", self.throttles.clone());
         registry
+    }
+
+    /// Counts the time that a connector was due before its pass began.
+    pub fn pass_begun(&self, waited: f64) {
+        self.waited.observe(waited);
+    }
+
+    /// Counts a restart that was taken up.
+    pub fn restarted(&self, name: &Name) {
+        let connector = ConnectorLabel {
+            connector: name.to_string(),
+        };
+        self.restarts.get_or_create(&connector).inc();
     }
 
     /// Counts a pass and the time that it took.
@@ -175,16 +223,23 @@ impl Metrics {
         self.refused.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Counts a call to AWS.
-    pub fn called(&self, service: &str, op: &str, code: &str) {
+    /// Counts a call to AWS, and the time that it took if it was made.
+    pub fn called(&self, call: &Call) {
         let labels = CallLabels {
-            service: service.to_owned(),
-            op: op.to_owned(),
-            code: code.to_owned(),
+            service: call.service.to_owned(),
+            op: call.operation.to_owned(),
+            code: call.code.to_owned(),
         };
         self.calls.get_or_create(&labels).inc();
-        if code == THROTTLED {
+        if call.code == THROTTLED {
             self.throttles.inc();
+        }
+        if let Some(seconds) = call.seconds {
+            let labels = OperationLabels {
+                service: call.service.to_owned(),
+                op: call.operation.to_owned(),
+            };
+            self.call_seconds.get_or_create(&labels).observe(seconds);
         }
     }
 
@@ -201,6 +256,7 @@ impl Metrics {
             .iter()
             .any(|one| one.r#type == ConditionType::Ready && one.status == Truth::True);
         self.ready.get_or_create(&connector()).set(i64::from(ready));
+        self.inform(name, status);
         self.desired
             .get_or_create(&connector())
             .set(i64::from(status.tasks.desired));
@@ -228,6 +284,24 @@ impl Metrics {
         }
     }
 
+    /// Keeps the labels that tell of the connector; those of its former phase or incarnation go.
+    fn inform(&self, name: &Name, status: &Status) {
+        let labels = InfoLabels {
+            connector: name.to_string(),
+            uid: status.uid.clone().unwrap_or_default(),
+            phase: status.phase.map(|phase| format!("{phase:?}")).unwrap_or_default(),
+        };
+        let former = self.lock_infos().insert(name.clone(), labels.clone());
+        if let Some(former) = former.filter(|former| *former != labels) {
+            self.info.remove(&former);
+        }
+        self.info.get_or_create(&labels).set(1);
+    }
+
+    fn lock_infos(&self) -> MutexGuard<'_, BTreeMap<Name, InfoLabels>> {
+        self.infos.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self, name: &Name) {
         let connector = ConnectorLabel {
             connector: name.to_string(),
@@ -236,6 +310,10 @@ impl Metrics {
             family.remove(&connector);
         }
         self.reported.remove(&connector);
+        self.restarts.remove(&connector);
+        if let Some(labels) = self.lock_infos().remove(name) {
+            self.info.remove(&labels);
+        }
         for health in HEALTHS {
             self.health.remove(&HealthLabels {
                 connector: name.to_string(),
@@ -296,18 +374,61 @@ mod tests {
     use super::*;
     use crate::cloud::Error;
 
+    fn call(code: &'static str, seconds: Option<f64>) -> Call {
+        Call {
+            service: "ecs",
+            operation: "CreateService",
+            code,
+            seconds,
+        }
+    }
+
+    fn has(metrics: &Metrics, line: &str) -> bool {
+        metrics.text().lines().any(|found| found == line)
+    }
+
     #[test]
     fn throttled_calls_and_refused_records_are_told() {
         let metrics = Metrics::default();
         let throttled = Error::Throttle {
             operation: "CreateService".to_owned(),
         };
-        metrics.called("ecs", "CreateService", throttled.kind());
-        metrics.called("ecs", "CreateService", "ok");
+        metrics.called(&call(throttled.kind(), None));
+        metrics.called(&call("ok", Some(0.3)));
         metrics.refused(3);
-        let text = metrics.text();
-        for line in ["penstock_aws_throttles_total 1", "penstock_spec_records_refused 3"] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        let timed = r#"penstock_aws_request_duration_seconds_count{service="ecs",op="CreateService"} 1"#;
+        for line in [
+            "penstock_aws_throttles_total 1",
+            "penstock_spec_records_refused 3",
+            timed,
+        ] {
+            assert!(has(&metrics, line), "{line} is not in\n{}", metrics.text());
         }
+    }
+
+    #[test]
+    fn a_connector_is_informed_of_once_and_forgotten_when_it_is_deleted() {
+        let metrics = Metrics::default();
+        let name: Name = "orders".parse().expect("a sound name");
+        let status = |phase: &str, health: &str| -> Status {
+            let wire = serde_json::json!({
+                "apiVersion": "penstock.dev/v1", "kind": "Connector", "name": "orders", "time": "2026-11-21T12:00:00Z",
+                "uid": "topic/0/7", "phase": phase, "health": health, "conditions": [],
+            });
+            serde_json::from_value(wire).expect("a small status")
+        };
+        metrics.restarted(&name);
+        metrics.pass_begun(0.2);
+        for phase in ["awake", "asleep"] {
+            metrics.observed(&name, &status(phase, "HEALTHY"));
+        }
+        let info = r#"penstock_connector_info{connector="orders",uid="topic/0/7",phase="Asleep"} 1"#;
+        let restarts = r#"penstock_connector_restarts_total{connector="orders"} 1"#;
+        for line in [info, restarts, "penstock_reconcile_queue_duration_seconds_count 1"] {
+            assert!(has(&metrics, line), "{line} is not in\n{}", metrics.text());
+        }
+        assert!(!metrics.text().contains("Awake"), "{}", metrics.text());
+        metrics.observed(&name, &status("asleep", "DELETED"));
+        assert!(!metrics.text().contains("orders"), "{}", metrics.text());
     }
 }

@@ -26,8 +26,8 @@ pub struct Call {
     pub operation: &'static str,
     /// `ok`, or the kind of the failure as [`Error::kind`] names it.
     pub code: &'static str,
-    /// How long it took, without the wait for its turn.
-    pub seconds: f64,
+    /// How long it took, without the wait for its turn; nothing when that did not come.
+    pub seconds: Option<f64>,
 }
 
 /// Is told of every call.
@@ -61,7 +61,7 @@ impl Caller {
         // The SDK's futures are large; boxed, they do not add up over the layers above.
         let sent = Box::pin(sent);
         if !self.budgets.spend(scope, category).await {
-            self.tell(category, operation, "throttle", 0.0);
+            self.tell(category, operation, "throttle", None);
             return Err(Error::Throttle {
                 operation: operation.to_owned(),
             });
@@ -69,11 +69,11 @@ impl Caller {
         let began = Instant::now();
         let result = sent.await.map_err(|failure| error::from_sdk(operation, &failure));
         let code = result.as_ref().map_or_else(Error::kind, |_| "ok");
-        self.tell(category, operation, code, began.elapsed().as_secs_f64());
+        self.tell(category, operation, code, Some(began.elapsed().as_secs_f64()));
         result
     }
 
-    fn tell(&self, category: Category, operation: &'static str, code: &'static str, seconds: f64) {
+    fn tell(&self, category: Category, operation: &'static str, code: &'static str, seconds: Option<f64>) {
         tracing::debug!(service = category.service(), operation, code, seconds, "Called AWS");
         if let Some(observer) = &self.observer {
             observer(Call {

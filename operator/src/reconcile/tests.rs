@@ -822,7 +822,7 @@ impl World {
         let clusters = ["data".to_owned()].into();
         crate::rounds::look_for_orphans(&self.ctx, &queue, &clusters, documents).await;
         while queue.depth().0 > 0 {
-            let name = queue.next().await.expect("one is due");
+            let (name, _) = queue.next().await.expect("one is due");
             let next = reconcile(&self.ctx, &name, &Wanted::default()).await;
             queue.done(&name, next);
         }
