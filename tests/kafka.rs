@@ -281,6 +281,46 @@ async fn what_stands_behind_an_open_transaction_is_waited_for() -> Result<(), Er
 }
 
 #[tokio::test]
+async fn an_idle_log_counts_as_followed_until_a_transaction_hangs_in_it() -> Result<(), Error> {
+    let broker = Broker::shared().await;
+    let topic = fresh_topic(broker, "specs").await?;
+    broker.produce(&topic, "a", Some(b"good")).await?;
+    // The log ends with a marker, which no reader is ever handed.
+    let raw = raw_producer(broker, &topic, "aborted").await;
+    spawn_blocking(move || raw.abort_transaction(SOON))
+        .await
+        .expect("it ends")
+        .expect("it is aborted");
+    let mut follower = Follower::start(&settings(broker), &topic, 0).expect("it starts");
+    while next(&mut follower).await != Event::CaughtUp {}
+    let progress = follower.progress();
+    for _ in 0..2 {
+        let before = progress.last();
+        wait_until("a check of the idle log", SOON, || async {
+            let hindrance = progress.hindrance();
+            (progress.last() > before).then_some(()).ok_or(format!("{hindrance:?}"))
+        })
+        .await?;
+    }
+    assert_eq!(progress.hindrance(), None);
+
+    let hung = raw_producer(broker, &topic, "undecided").await;
+    wait_until("the transaction that hangs", SOON, || async {
+        let hindrance = progress.hindrance().unwrap_or_default();
+        let found = hindrance.contains("transaction of another writer");
+        found.then_some(()).ok_or(hindrance)
+    })
+    .await?;
+    spawn_blocking(move || hung.commit_transaction(SOON))
+        .await
+        .expect("it ends")
+        .expect("it is committed");
+    assert!(matches!(next(&mut follower).await, Event::Record(_)));
+    assert_eq!(progress.hindrance(), None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_topic_made_anew_is_noticed_even_when_its_log_is_longer() -> Result<(), Error> {
     let broker = Broker::start().await?;
     broker.topic("specs", 1, &[]).await?;

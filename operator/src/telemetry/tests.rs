@@ -1,0 +1,60 @@
+use super::*;
+use crate::cloud::Error;
+
+fn call(code: &'static str, seconds: Option<f64>) -> Call {
+    Call {
+        service: "ecs",
+        operation: "CreateService",
+        code,
+        seconds,
+    }
+}
+
+fn has(metrics: &Metrics, line: &str) -> bool {
+    metrics.text().lines().any(|found| found == line)
+}
+
+#[test]
+fn throttled_calls_and_refused_records_are_told() {
+    let metrics = Metrics::default();
+    let throttled = Error::Throttle {
+        operation: "CreateService".to_owned(),
+    };
+    metrics.called(&call(throttled.kind(), None));
+    metrics.called(&call("ok", Some(0.3)));
+    metrics.refused(3);
+    let timed = r#"penstock_aws_request_duration_seconds_count{service="ecs",op="CreateService"} 1"#;
+    for line in [
+        "penstock_aws_throttles_total 1",
+        "penstock_spec_records_refused 3",
+        timed,
+    ] {
+        assert!(has(&metrics, line), "{line} is not in\n{}", metrics.text());
+    }
+}
+
+#[test]
+fn a_connector_is_informed_of_once_and_forgotten_when_it_is_deleted() {
+    let metrics = Metrics::default();
+    let name: Name = "orders".parse().expect("a sound name");
+    let status = |phase: &str, health: &str| -> Status {
+        let wire = serde_json::json!({
+            "apiVersion": "penstock.dev/v1", "kind": "Connector", "name": "orders", "time": "2026-11-21T12:00:00Z",
+            "uid": "topic/0/7", "phase": phase, "health": health, "conditions": [],
+        });
+        serde_json::from_value(wire).expect("a small status")
+    };
+    metrics.restarted(&name);
+    metrics.pass_begun(0.2);
+    for phase in ["awake", "asleep"] {
+        metrics.observed(&name, &status(phase, "HEALTHY"));
+    }
+    let info = r#"penstock_connector_info{connector="orders",uid="topic/0/7",phase="Asleep"} 1"#;
+    let restarts = r#"penstock_connector_restarts_total{connector="orders"} 1"#;
+    for line in [info, restarts, "penstock_reconcile_queue_duration_seconds_count 1"] {
+        assert!(has(&metrics, line), "{line} is not in\n{}", metrics.text());
+    }
+    assert!(!metrics.text().contains("Awake"), "{}", metrics.text());
+    metrics.observed(&name, &status("asleep", "DELETED"));
+    assert!(!metrics.text().contains("orders"), "{}", metrics.text());
+}
