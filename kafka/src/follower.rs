@@ -261,9 +261,7 @@ enum Hindrance {
     AskEnd(#[source] KafkaError),
     #[error("a transaction of another writer is open at offset {stable}, before the end {end}")]
     AwaitTransactions { stable: i64, end: i64 },
-    #[error(
-        "the log goes on to offset {end}, and its records do not come; reading them needs the ACL Read on the topic"
-    )]
+    #[error("the records up to the end {end} of the log do not come; reading them needs the ACL Read on the topic")]
     AwaitRecords { end: i64 },
     #[error("could not see how far the log was fetched")]
     SeeFetched(#[source] KafkaError),
