@@ -16,10 +16,7 @@ pub(crate) fn faults_of_part(name: &Name, labels: &BTreeMap<String, String>, spe
         .err()
         .unwrap_or_default();
     let tree = serde_json::json!({ "spec": spec, "metadata": { "labels": labels } });
-    let stands = |fault: &Fault| {
-        tree.pointer(&pointer(&fault.path))
-            .is_some_and(|value| value != &Value::Null)
-    };
+    let stands = |fault: &Fault| find(&tree, &fault.path).is_some_and(|value| !value.is_null());
     let open = spec.kafka.as_ref().is_none_or(|kafka| kafka.security.is_none());
     strict
         .into_iter()
@@ -60,10 +57,29 @@ fn with_open_choices(spec: &ConnectorSpec) -> ConnectorSpec {
     spec
 }
 
-/// Returns a fault's path as a JSON pointer: `spec.service.subnets[1]` is `/spec/service/subnets/1`.
-fn pointer(path: &str) -> String {
-    let steps = path.split(['.', '[']).map(|step| step.trim_end_matches(']'));
-    steps.fold(String::new(), |pointer, step| pointer + "/" + step)
+/// Returns what stands at a fault's path, such as `spec.service.subnets[1]`.
+fn find<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
+    let (mut node, mut rest) = (tree, path);
+    while !rest.is_empty() {
+        (node, rest) = step(node, rest)?;
+    }
+    Some(node)
+}
+
+/// Follows one step of a path. Names of secrets, variables and labels may hold whatever a path is made of, so the longest
+/// that fits is meant: a fault that is not found again would be dropped.
+fn step<'a, 'p>(node: &'a Value, path: &'p str) -> Option<(&'a Value, &'p str)> {
+    if let Value::Array(items) = node {
+        let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+        return Some((items.get(index.parse::<usize>().ok()?)?, rest));
+    }
+    let path = path.strip_prefix('.').unwrap_or(path);
+    let fits = |(name, value): (&String, &'a Value)| {
+        let rest = path.strip_prefix(name.as_str())?;
+        (rest.is_empty() || rest.starts_with(['.', '['])).then_some((value, rest))
+    };
+    let fitting = node.as_object()?.iter().filter_map(fits);
+    fitting.min_by_key(|(_, rest)| rest.len())
 }
 
 #[cfg(test)]
@@ -102,10 +118,28 @@ mod tests {
                 "spec.source.sqs.maxMessages",
             ),
             (json!({"sink": {"kafka": {"topic": "a b"}}}), "spec.sink.kafka.topic"),
+            (json!({"secrets": {"kafka-prod": "hunter2"}}), "spec.secrets.kafka-prod"),
+            (json!({"secrets": {"kafka.prod": "hunter2"}}), "spec.secrets.kafka.prod"),
+            (
+                json!({"secrets": {"a": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a", "a.b": "hunter2"}}),
+                "spec.secrets.a.b",
+            ),
             (json!({"service": {"subnets": ["nonsense"]}}), "spec.service.subnets[0]"),
             (json!({"scaling": {"min": 5, "max": 2}}), "spec.scaling.min"),
         ] {
             assert_eq!(faults(part.clone()), [path], "{part}");
+        }
+    }
+
+    #[test]
+    fn no_name_of_a_variable_or_secret_hides_what_is_wrong_with_it() {
+        for name in ["A.B", "A/B", "A[B", "A[0]", "A]", "A~1B", "", ".", "A B"] {
+            for section in [
+                json!({"task": {"environment": {name: "1"}}}),
+                json!({"secrets": {name: "hunter2"}}),
+            ] {
+                assert!(!faults(section.clone()).is_empty(), "{section}");
+            }
         }
     }
 }
