@@ -1,5 +1,6 @@
 //! The URL of an SQS queue, which says region, account and name. Strict, since the bridge sends signed requests there.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -10,7 +11,7 @@ use super::faults::pattern;
 /// What makes a URL no queue's, and what to do.
 pub(super) struct NotAQueue {
     pub(super) why: &'static str,
-    pub(super) remedy: &'static str,
+    pub(super) remedy: Cow<'static, str>,
 }
 
 /// What the URL of a queue says beside account and name.
@@ -21,8 +22,9 @@ pub(super) struct QueueUrl {
     pub(super) is_local: bool,
 }
 
-const REMEDY: &str =
-    "write `https://sqs.<region>.amazonaws.com/<12 digits>/<queue>`, as `aws sqs get-queue-url` prints it";
+const REMEDY: Cow<'static, str> = Cow::Borrowed(
+    "write `https://sqs.<region>.amazonaws.com/<12 digits>/<queue>`, as `aws sqs get-queue-url` prints it",
+);
 
 static HOST: LazyLock<Regex> = LazyLock::new(|| {
     let region = "(?<{}>[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})";
@@ -45,12 +47,24 @@ pub(super) fn parse(text: &str) -> Result<QueueUrl, NotAQueue> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err(NotAQueue {
             why: "has more parts than a queue's URL",
-            remedy: "remove user name, password, query and fragment",
+            remedy: "remove user name, password, query and fragment".into(),
         });
     }
     check_path(&url)?;
+    let parsed = of_queue(&url)?;
+    // Others read the text itself: whether it ends with `.fifo`, for instance.
+    if url.as_str() != text {
+        return Err(NotAQueue {
+            why: "is not written as SQS writes it",
+            remedy: format!("write `{url}`").into(),
+        });
+    }
+    Ok(parsed)
+}
+
+fn of_queue(url: &Url) -> Result<QueueUrl, NotAQueue> {
     let host = url.host_str().unwrap_or_default();
-    if is_loopback(&url) && matches!(url.scheme(), "http" | "https") {
+    if is_loopback(url) && matches!(url.scheme(), "http" | "https") {
         return Ok(QueueUrl {
             region: None,
             is_local: true,
@@ -59,7 +73,7 @@ pub(super) fn parse(text: &str) -> Result<QueueUrl, NotAQueue> {
     if url.scheme() != "https" {
         return Err(NotAQueue {
             why: "is not encrypted; http is for queues on this machine",
-            remedy: "begin it with `https://`",
+            remedy: "begin it with `https://`".into(),
         });
     }
     if url.port().is_some() {
@@ -86,8 +100,8 @@ pub(super) fn parse(text: &str) -> Result<QueueUrl, NotAQueue> {
 }
 
 fn check_path(url: &Url) -> Result<(), NotAQueue> {
-    let parts: Vec<&str> = url.path().trim_start_matches('/').split('/').collect();
-    let [account, name] = parts.as_slice() else {
+    let parts: Vec<&str> = url.path().split('/').collect();
+    let ["", account, name] = parts.as_slice() else {
         return Err(NotAQueue {
             why: "does not end with an account and a queue's name",
             remedy: REMEDY,
@@ -102,7 +116,8 @@ fn check_path(url: &Url) -> Result<(), NotAQueue> {
     if name.len() > 80 || !NAME.is_match(name) {
         return Err(NotAQueue {
             why: "does not end with a queue's name",
-            remedy: "end it with 1 to 80 letters, digits, hyphens and underscores, with `.fifo` behind them for a FIFO queue",
+            remedy: "end it with 1 to 80 letters, digits, hyphens and underscores, with `.fifo` behind them for a FIFO queue"
+                .into(),
         });
     }
     Ok(())
@@ -159,5 +174,27 @@ mod tests {
         assert!(parse("http://localhost:9324/000000000000/orders").is_ok());
         assert!(parse("http://[::1]:9324/000000000000/orders").is_ok());
         assert!(parse("http://sqs.eu-west-1.amazonaws.com/123456789012/orders").is_err());
+    }
+
+    #[test]
+    fn what_is_read_as_another_text_than_it_is_is_refused_with_the_form_to_write() {
+        let sound = "https://sqs.us-east-1.amazonaws.com/123456789012/o.fifo";
+        for text in [
+            "https://sqs.us-east-1.amazonaws.com/123456789012/o.fifo\n",
+            " https://sqs.us-east-1.amazonaws.com/123456789012/o.fifo",
+            "https://sqs.us-east-1.amazonaws.com/123456\n789012/o.fifo",
+            "https://sqs.us-east-1.amazonaws.com/1234\t56789012/o.fifo",
+            "https:sqs.us-east-1.amazonaws.com/123456789012/o.fifo",
+            "https://sqs.us-east-1.amazonaws.com\\123456789012\\o.fifo",
+            "HTTPS://sqs.us-east-1.amazonaws.com/123456789012/o.fifo",
+            "https://SQS.us-east-1.amazonaws.com/123456789012/o.fifo",
+            "https://sqs.us-east-1.amazonaws.com:443/123456789012/o.fifo",
+            "https://sqs.us-east-1.amazonaws.com/x/../123456789012/o.fifo",
+        ] {
+            let refused = parse(text).err().unwrap_or_else(|| panic!("{text:?} is taken"));
+            assert_eq!(refused.remedy, format!("write `{sound}`"), "{text:?}");
+        }
+        assert!(parse(sound).is_ok());
+        assert!(parse("https://sqs.us-east-1.amazonaws.com//123456789012/o").is_err());
     }
 }
