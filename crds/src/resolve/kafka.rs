@@ -60,7 +60,13 @@ fn check_server(path: &str, server: &str, faults: &mut Faults) {
     let port = SERVER
         .captures(server)
         .and_then(|parts| parts["port"].parse::<u16>().ok());
-    if server.contains("://") {
+    if server.contains('@') {
+        faults.hide(
+            path,
+            "has a user name in it, and what stands behind that is not shown",
+            "write `host:port` alone; `spec.kafka.security` says who the bridge is",
+        );
+    } else if server.contains("://") {
         faults.refuse(
             path,
             server,

@@ -38,15 +38,18 @@ pub(super) fn check_reference(
         let known = known(secrets);
         faults.missing_for(
             &format!("{path}.secret"),
-            // The name is not repeated: somebody may have put the secret itself there.
+            // Neither the name nor the key is repeated: somebody may have put the secret itself there.
             format_args!("for `spec.secrets` has no such name ({known})"),
             "add the secret's ARN under that name to `spec.secrets` of the connector or its profile",
         );
     }
-    if let Some(key) = reference.key.as_ref().filter(|key| key.is_empty() || key.contains(':')) {
-        faults.refuse(
+    if reference
+        .key
+        .as_ref()
+        .is_some_and(|key| key.is_empty() || key.contains(':'))
+    {
+        faults.hide(
             &format!("{path}.key"),
-            key,
             "cannot be a key inside a secret: it is empty or has a colon, which ECS takes for a separator",
             "name a key of the secret's JSON object, or remove the field to take the whole value",
         );

@@ -19,7 +19,8 @@ const MAX_ENVIRONMENT_BYTES: usize = 16 * 1024;
 /// How many environment variables may come from secrets.
 const MOST_SECRETS: usize = 50;
 
-static IMAGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$"));
+static IMAGE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}(@[a-z0-9]+:[0-9a-f]{32,128})?$"));
 static ECR_IMAGE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/"));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"));
@@ -180,12 +181,14 @@ fn image(spec: &TaskSpec, faults: &mut Faults) -> String {
         .required(path, spec.image.as_deref(), "name the image of `penstock-bridge`")
         .unwrap_or_default();
     if !image.is_empty() && (image.contains("://") || !IMAGE.is_match(&image)) {
-        faults.refuse(
-            path,
-            &image,
-            "is not the name of an image",
-            "write `<registry>/<repository>:<tag>` or `…@sha256:<digest>`, without `https://` or spaces",
-        );
+        let why = "is not the name of an image";
+        let remedy =
+            "write `<registry>/<repository>:<tag>` or `…@sha256:<64 digits>`, without `https://`, user name or spaces";
+        // What stands before an `@` that begins no digest may be a user's name and password.
+        match image.contains('@') {
+            true => faults.hide(path, why, remedy),
+            false => faults.refuse(path, &image, why, remedy),
+        }
     }
     image
 }

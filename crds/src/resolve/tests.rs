@@ -340,6 +340,24 @@ fn a_secret_is_never_quoted() {
             "/kafka/bootstrapServers",
             json!([format!("SASL_SSL://user:{hidden}@broker:9096")]),
         ),
+        ("/kafka/bootstrapServers", json!([format!("user:{hidden}@broker:9096")])),
+        (
+            "/kafka/bootstrapServers",
+            json!([format!("user:{hidden}@a:9096,b:9096")]),
+        ),
+        (
+            "/kafka/security",
+            json!({ "scram": { "username": { "secret": "kafka" }, "password": { "secret": "kafka", "key": format!("a:{hidden}") } } }),
+        ),
+        (
+            "/task/secrets",
+            json!({ "API_TOKEN": { "secret": "kafka", "key": format!("a:{hidden}") } }),
+        ),
+        (
+            "/task/image",
+            json!(format!("user:{hidden}@registry.example/penstock:1")),
+        ),
+        ("/task/environment", json!({ "CONFIG": format!("password: {hidden}") })),
     ] {
         let faults = judge(with(&[(pointer, value)])).unwrap_err();
         assert!(!lines(&faults).contains(hidden), "{}", lines(&faults));
@@ -411,6 +429,7 @@ fn every_bad_value_is_refused_where_it_stands() {
         ("/task/roles/execution", json!("arn:aws:s3:::bucket"), "spec.task.roles.execution", "role/<name>"),
         ("/task/environment", json!({ "A-B": "1" }), "spec.task.environment.A-B", "underscores"),
         ("/task/environment", json!({ "PENSTOCK_CONNECTOR": "{}" }), "spec.task.environment.PENSTOCK_CONNECTOR", "another name"),
+        ("/task/environment", json!({ "PENSTOCK_KAFKA_USERNAME": "a" }), "spec.task.environment.PENSTOCK_KAFKA_USERNAME", "another name"),
         ("/task/environment", json!({ "AWS_PROFILE": "a" }), "spec.task.environment.AWS_PROFILE", "roles.task"),
         ("/task/environment", json!({ "DB_PASSWORD": "x" }), "spec.task.environment.DB_PASSWORD", "spec.task.secrets"),
         ("/task/environment", json!({ "BIG": "x".repeat(17_000) }), "spec.task.environment", "shorter"),
