@@ -26,7 +26,7 @@ static ECR_IMAGE: LazyLock<Regex> =
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"));
 static RESERVED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        "^(PENSTOCK_.*|ECS_CONTAINER_METADATA_URI.*|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|PROFILE|ROLE_ARN|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*))$",
+        "^(PENSTOCK_CONNECTOR|PENSTOCK_KAFKA_.*|ECS_CONTAINER_METADATA_URI.*|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|PROFILE|ROLE_ARN|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*))$",
     )
 });
 static LOG_GROUP: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z0-9_./#-]{1,512}$"));

@@ -478,6 +478,16 @@ fn every_bad_value_is_refused_where_it_stands() {
 }
 
 #[test]
+fn the_bridges_own_settings_may_stand_in_the_environment() {
+    let settings = json!({
+        "PENSTOCK_LOG": "debug", "PENSTOCK_MAX_IN_FLIGHT": "500", "PENSTOCK_MAX_BUFFER_BYTES": "1048576",
+        "PENSTOCK_LISTEN": "0.0.0.0:9090"
+    });
+    let connector = resolved(&[("/task/environment", settings)]);
+    assert_eq!(connector.task.environment["PENSTOCK_LOG"], "debug");
+}
+
+#[test]
 fn what_depends_on_two_fields_is_refused_as_well() {
     let fifo = (
         "/source/sqs/queueUrl",
