@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use penstock_crds::text::{Format, Node, Place, Unreadable};
 use penstock_crds::{
     ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Name, ProfileSpec,
     check_connector, check_profile, merge, parse_value, resolve,
@@ -12,8 +13,6 @@ use penstock_crds::{
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::tree::{Node, Place, Unreadable};
-use crate::{json, yaml};
 
 /// The most bytes of one file.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -110,11 +109,8 @@ impl Bundle {
     }
 
     fn read(&mut self, file: &str, text: &str) {
-        let (format, read) = match is_json(file, text) {
-            true => ("JSON", json::read(text)),
-            false => ("YAML", yaml::read(text)),
-        };
-        let nodes = match read {
+        let format = format(file, text);
+        let nodes = match format.read(text) {
             Ok(nodes) => nodes,
             Err(Unreadable { place, why, remedy }) => {
                 let fault = Fault::without_value("document", format!("cannot be read as {format}: {why}"), remedy);
@@ -280,9 +276,11 @@ fn key_of(value: &serde_json::Value) -> Option<String> {
 }
 
 /// A file's name says what it holds. Standard input has none: there a brace begins JSON.
-fn is_json(file: &str, text: &str) -> bool {
-    let ending = Path::new(file).extension().unwrap_or_default();
-    ending.eq_ignore_ascii_case("json") || (file == STDIN && text.trim_start().starts_with('{'))
+fn format(file: &str, text: &str) -> Format {
+    match file == STDIN && text.trim_start().starts_with('{') {
+        true => Format::Json,
+        false => Format::of(Path::new(file)),
+    }
 }
 
 fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {

@@ -9,13 +9,10 @@ use clap::Parser;
 mod cmd;
 mod documents;
 mod failure;
-mod json;
 mod output;
 mod server;
 mod specs;
 mod talk;
-mod tree;
-mod yaml;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, and nothing differs; 1 an error; 2 there are changes (`plan`) or orphans \
     (`prune` without --confirm).";

@@ -50,6 +50,7 @@ mod sections;
 mod state;
 mod status;
 mod target;
+pub mod text;
 
 pub use bridge::*;
 pub use connector::*;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use penstock_crds::text::{Format, Unreadable};
 use penstock_crds::{BridgeConfig, ConnectorSpec, Document, Fault, MAX_DOCUMENT_BYTES, Name, ProfileSpec};
 
 use crate::config::ConfigError;
@@ -62,9 +63,18 @@ fn parse(path: &Path) -> Result<Document, ConfigError> {
     if text.len() > MAX_DOCUMENT_BYTES {
         return Err(unread(format!("it has over {MAX_DOCUMENT_BYTES} bytes")));
     }
-    // JSON is YAML too.
-    let tree = serde_saphyr::from_str::<serde_json::Value>(&text).map_err(|error| unread(error.to_string()))?;
-    penstock_crds::parse_value(tree).map_err(|faults| faulty(path, &faults))
+    let nodes = Format::of(path)
+        .read(&text)
+        .map_err(|Unreadable { place, why, remedy }| {
+            unread(format!("line {}, column {}: {why}; {remedy}", place.line, place.column))
+        })?;
+    match nodes.as_slice() {
+        [only] => penstock_crds::parse_value(only.value()).map_err(|faults| faulty(path, &faults)),
+        others => Err(unread(format!(
+            "it has {} documents; give a file with one",
+            others.len()
+        ))),
+    }
 }
 
 fn faulty(path: &Path, faults: &[Fault]) -> ConfigError {

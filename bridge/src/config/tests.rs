@@ -168,3 +168,30 @@ fn a_document_with_a_fault_names_the_field() {
         .to_string();
     assert!(error.contains("spec.profil"), "{error}");
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_its_place_and_never_with_its_text() {
+    let hidden = "hunter2";
+    for (name, text, told) in [
+        (
+            "twice.yaml",
+            format!("task:\n  DB_PASSWORD: {hidden}\n  DB_PASSWORD: {hidden}\n"),
+            "line 3",
+        ),
+        (
+            "open.yaml",
+            format!("scram: {{username: admin, password: \"{hidden}\n"),
+            "quotation mark",
+        ),
+        ("tag.yaml", format!("a: !{hidden} x\n"), "tag"),
+        ("comma.json", format!("{{\"password\": \"{hidden}\",}}"), "comma"),
+        ("two.yaml", format!("{CONNECTOR}---\n{CONNECTOR}"), "2 documents"),
+        ("none.yaml", "# nothing\n".to_owned(), "0 documents"),
+    ] {
+        let path = file(name, &text);
+        let error = load(&["--connector", &path.to_string_lossy()], &[])
+            .expect_err(name)
+            .to_string();
+        assert!(error.contains(told) && !error.contains(hidden), "{name}: {error}");
+    }
+}

@@ -13,7 +13,7 @@ use serde_json::{Number, Value};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
 use serde_saphyr::{Location, Spanned};
 
-use crate::tree::{Field, Node, Place, Shape, Unreadable};
+use crate::text::tree::{Field, Node, Place, Shape, Unreadable};
 
 /// The most levels that a document may have; ours have eight.
 const MOST_LEVELS: usize = 64;
@@ -21,7 +21,7 @@ const MOST_LEVELS: usize = 64;
 const MOST_REPLAYED: usize = 10_000;
 
 /// Reads every document of a text; empty ones are left out, one that is `null` is not. A tag that YAML itself does not define would mean nothing, so it is refused.
-pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
+pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MOST_LEVELS },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPLAYED },

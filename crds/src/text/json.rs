@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use penstock_crds::json_words;
 use serde_json::Value;
 
-use crate::tree::{Field, Node, Place, Shape, Unreadable};
+use crate::json_words;
+use crate::text::tree::{Field, Node, Place, Shape, Unreadable};
 
 /// Reads the documents of a text, one behind the other. There has to be one.
-pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
+pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     // Some editors begin a file with it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {

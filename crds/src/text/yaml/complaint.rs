@@ -5,7 +5,7 @@ use serde_saphyr::granit_parser::ErrorKind;
 use serde_saphyr::{Error, ExternalMessageSource};
 
 use super::MOST_LEVELS;
-use crate::tree::{Place, Unreadable};
+use crate::text::tree::{Place, Unreadable};
 
 /// What to do about a text that looks like something of YAML's own and is none.
 const QUOTE: &str = "put the text in quotation marks";

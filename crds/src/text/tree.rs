@@ -4,46 +4,59 @@ use serde_json::{Map, Value};
 
 /// A place in a file, counted from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: u64,
-    pub(crate) column: u64,
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column, in characters.
+    pub column: u64,
 }
 
 /// Why a text cannot be read: where, why, and what to do. Nothing of the text itself but the names of fields: what stands there may
 /// be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unreadable {
-    pub(crate) place: Place,
-    pub(crate) why: String,
-    pub(crate) remedy: String,
+pub struct Unreadable {
+    /// Where.
+    pub place: Place,
+    /// Why.
+    pub why: String,
+    /// What to do about it.
+    pub remedy: String,
 }
 
 /// A node of a document, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) shape: Shape,
+pub struct Node {
+    /// Where it begins; for a field's value, see [`Field::place`].
+    pub place: Place,
+    /// What it is.
+    pub shape: Shape,
 }
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Shape {
+pub enum Shape {
+    /// A text, a number, `true`, `false` or `null`.
     Scalar(Value),
+    /// A list.
     List(Vec<Node>),
+    /// An object.
     Fields(Vec<Field>),
 }
 
 /// A field, and where its name stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) place: Place,
-    pub(crate) node: Node,
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub place: Place,
+    /// Its value.
+    pub node: Node,
 }
 
 impl Node {
     /// Returns the tree without its places.
-    pub(crate) fn value(&self) -> Value {
+    pub fn value(&self) -> Value {
         match &self.shape {
             Shape::Scalar(value) => value.clone(),
             Shape::List(items) => items.iter().map(Self::value).collect(),
@@ -55,7 +68,7 @@ impl Node {
     }
 
     /// Returns where the field at `path` stands, such as `spec.service.subnets[0]`; nothing if it does not.
-    pub(crate) fn find(&self, path: &str) -> Option<Place> {
+    pub fn find(&self, path: &str) -> Option<Place> {
         match self.walk(path) {
             (place, "") => Some(place),
             _ => None,
@@ -63,7 +76,7 @@ impl Node {
     }
 
     /// Returns where the field at `path` stands, or else the nearest one around it that does.
-    pub(crate) fn nearest(&self, path: &str) -> Place {
+    pub fn nearest(&self, path: &str) -> Place {
         self.walk(path).0
     }
 
@@ -102,7 +115,7 @@ impl Node {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::yaml::read;
+    use crate::text::yaml::read;
 
     const TWO: &str = "\
 # a comment
