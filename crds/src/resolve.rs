@@ -9,6 +9,7 @@ mod faults;
 mod kafka;
 mod labels;
 mod part;
+mod partition;
 mod queue_url;
 mod scaling;
 mod secrets;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 
 use self::faults::Faults;
 pub(crate) use self::part::faults_of_part;
+pub use self::queue_url::queue_endpoint;
 use crate::{
     BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, MAX_DOCUMENT_BYTES, Name, ProfileSpec, merge,
 };

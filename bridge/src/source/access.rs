@@ -11,7 +11,7 @@ use aws_sdk_sqs::config::{StalledStreamProtectionConfig, retry::RetryConfig, tim
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::ServiceConfigKey;
-use penstock_crds::SqsSource;
+use penstock_crds::{SqsSource, queue_endpoint};
 
 /// How long a connection may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,7 +34,7 @@ pub struct Access {
 }
 
 /// Finds the way to a queue as AWS's SDKs do: `AWS_ENDPOINT_URL`, the shared configuration and the default chain of
-/// credentials hold.
+/// credentials hold. Where they leave the endpoint open, the host in the queue's URL says it.
 pub async fn connect(source: &SqsSource, connector: &str) -> Access {
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(source.region.clone()))
@@ -51,15 +51,16 @@ pub async fn connect_by(shared: &SdkConfig, source: &SqsSource, connector: &str)
         Some(_) => assumed(source, connector, shared).await,
         None => shared.credentials_provider(),
     };
+    let chosen = chosen_endpoint(shared, &source.queue_url);
     Access {
-        seldom: seldom(shared, credentials.clone()),
-        endpoint: endpoint(shared, &source.region).await,
+        seldom: seldom(shared, credentials.clone(), chosen.clone()),
+        endpoint: endpoint(shared, &source.region, chosen).await,
         region: source.region.clone(),
         credentials,
     }
 }
 
-fn seldom(shared: &SdkConfig, credentials: Option<SharedCredentialsProvider>) -> Client {
+fn seldom(shared: &SdkConfig, credentials: Option<SharedCredentialsProvider>, chosen: Option<String>) -> Client {
     // One more attempt at once covers connections that were closed while idle; longer waits are the caller's.
     let retry = RetryConfig::standard()
         .with_max_attempts(2)
@@ -73,17 +74,27 @@ fn seldom(shared: &SdkConfig, credentials: Option<SharedCredentialsProvider>) ->
         .timeout_config(timeouts)
         .retry_config(retry);
     config.set_credentials_provider(credentials);
+    if chosen.is_some() {
+        config.set_endpoint_url(chosen);
+    }
     Client::from_conf(config.build())
 }
 
-/// Returns where the SDK would send calls to: what the environment or the shared configuration names, else what AWS's
-/// rules say of the region.
-async fn endpoint(shared: &SdkConfig, region: &str) -> Result<String, String> {
+/// Returns the endpoint that somebody chose: in the environment or the shared configuration, be it by the kind alone, else by the
+/// host of the queue's URL.
+fn chosen_endpoint(shared: &SdkConfig, queue_url: &str) -> Option<String> {
+    let names_kind = shared.use_fips() == Some(true) || shared.use_dual_stack() == Some(true);
+    let by_url = || queue_endpoint(queue_url).filter(|_| !names_kind);
+    named_endpoint(shared).or_else(by_url)
+}
+
+/// Returns where the SDK would send calls to: the endpoint that was chosen, else what AWS's rules say of the region.
+async fn endpoint(shared: &SdkConfig, region: &str, chosen: Option<String>) -> Result<String, String> {
     let params = Params::builder()
         .region(region)
         .set_use_fips(shared.use_fips())
         .set_use_dual_stack(shared.use_dual_stack())
-        .set_endpoint(named_endpoint(shared))
+        .set_endpoint(chosen)
         .build()
         .map_err(|error| error.to_string())?;
     let resolver = DefaultResolver::new();
@@ -142,6 +153,17 @@ mod tests {
         SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build()
     }
 
+    /// The endpoint of a queue whose URL begins with `origin`.
+    async fn endpoint_of(shared: &SdkConfig, origin: &str, region: &str) -> Result<String, String> {
+        let queue_url = format!("{origin}/123456789012/orders");
+        endpoint(shared, region, chosen_endpoint(shared, &queue_url)).await
+    }
+
+    /// As [`endpoint_of`], for the host that SQS itself prints.
+    async fn usual(shared: &SdkConfig, region: &str) -> Result<String, String> {
+        endpoint_of(shared, &format!("https://sqs.{region}.amazonaws.com"), region).await
+    }
+
     #[test]
     fn a_session_name_fits_what_sts_takes() {
         assert_eq!(session_name("orders"), "penstock-orders");
@@ -155,7 +177,7 @@ mod tests {
             ("cn-north-1", "https://sqs.cn-north-1.amazonaws.com.cn"),
         ] {
             assert_eq!(
-                endpoint(&configuration(), region).await.as_deref(),
+                usual(&configuration(), region).await.as_deref(),
                 Ok(endpoint_of_it),
                 "{region}"
             );
@@ -167,11 +189,11 @@ mod tests {
         let fips = configuration().to_builder().use_fips(true).build();
         let dual = configuration().to_builder().use_dual_stack(true).build();
         assert_eq!(
-            endpoint(&fips, "us-east-1").await.as_deref(),
+            usual(&fips, "us-east-1").await.as_deref(),
             Ok("https://sqs-fips.us-east-1.amazonaws.com")
         );
         assert_eq!(
-            endpoint(&dual, "eu-west-1").await.as_deref(),
+            usual(&dual, "eu-west-1").await.as_deref(),
             Ok("https://sqs.eu-west-1.api.aws")
         );
     }
@@ -190,10 +212,37 @@ mod tests {
     async fn an_endpoint_for_sqs_alone_goes_before_the_general_one() {
         let general = configuration().to_builder().endpoint_url("http://127.0.0.1:1").build();
         let both = general.to_builder().service_config(OwnEndpoint).build();
-        assert_eq!(
-            endpoint(&general, "eu-west-1").await.as_deref(),
-            Ok("http://127.0.0.1:1")
-        );
-        assert_eq!(endpoint(&both, "eu-west-1").await.as_deref(), Ok("http://127.0.0.1:2"));
+        assert_eq!(usual(&general, "eu-west-1").await.as_deref(), Ok("http://127.0.0.1:1"));
+        assert_eq!(usual(&both, "eu-west-1").await.as_deref(), Ok("http://127.0.0.1:2"));
+    }
+
+    #[tokio::test]
+    async fn the_queues_url_names_the_endpoint_where_the_environment_does_not() {
+        let of_vpc = "https://vpce-0a1b2c-d3e4.sqs.eu-west-1.vpce.amazonaws.com";
+        let general = configuration().to_builder().endpoint_url("http://127.0.0.1:1").build();
+        let fips = configuration().to_builder().use_fips(true).build();
+        for (shared, origin, expected) in [
+            (configuration(), of_vpc, of_vpc),
+            (
+                configuration(),
+                "https://sqs.eu-west-1.api.aws",
+                "https://sqs.eu-west-1.api.aws",
+            ),
+            (configuration(), "http://127.0.0.1:9324", "http://127.0.0.1:9324"),
+            (
+                configuration(),
+                "https://eu-west-1.queue.amazonaws.com",
+                "https://sqs.eu-west-1.amazonaws.com",
+            ),
+            (general.clone(), of_vpc, "http://127.0.0.1:1"),
+            (general, "http://127.0.0.1:9324", "http://127.0.0.1:1"),
+            (fips, of_vpc, "https://sqs-fips.eu-west-1.amazonaws.com"),
+        ] {
+            assert_eq!(
+                endpoint_of(&shared, origin, "eu-west-1").await.as_deref(),
+                Ok(expected),
+                "{origin}"
+            );
+        }
     }
 }

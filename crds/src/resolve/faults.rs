@@ -110,7 +110,7 @@ impl Faults {
     }
 
     pub(super) fn check_region(&mut self, path: &str, region: &str) {
-        if !REGION.is_match(region) {
+        if !is_region(region) {
             self.refuse(
                 path,
                 region,
@@ -119,6 +119,11 @@ impl Faults {
             );
         }
     }
+}
+
+/// Whether a text is made like a region's name.
+pub(super) fn is_region(text: &str) -> bool {
+    REGION.is_match(text)
 }
 
 static REGION: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"));

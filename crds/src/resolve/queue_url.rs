@@ -1,4 +1,5 @@
-//! The URL of an SQS queue, which says region, account and name. Strict, since the bridge sends signed requests there.
+//! The URL of an SQS queue, which says region, account and name. Strict, since the bridge sends signed requests there where
+//! the host is not the usual one ([`queue_endpoint`]).
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -6,7 +7,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use url::{Host, Url};
 
-use super::faults::pattern;
+use super::faults::{is_region, pattern};
+use super::partition;
 
 /// What makes a URL no queue's, and what to do.
 pub(super) struct NotAQueue {
@@ -20,23 +22,24 @@ pub(super) struct QueueUrl {
     pub(super) region: Option<String>,
     /// Whether the host is a loopback address: a model or an emulator of SQS.
     pub(super) is_local: bool,
+    /// Whether the host follows from the region alone.
+    is_usual: bool,
 }
 
 const REMEDY: Cow<'static, str> = Cow::Borrowed(
     "write `https://sqs.<region>.amazonaws.com/<12 digits>/<queue>`, as `aws sqs get-queue-url` prints it",
 );
 
-static HOST: LazyLock<Regex> = LazyLock::new(|| {
-    let region = "(?<{}>[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})";
-    let named = |name: &str| region.replace("{}", name);
-    pattern(&format!(
-        r"^(?:(?:sqs|sqs-fips)\.{}\.(?:amazonaws\.com(?:\.cn)?|api\.aws)|{}\.queue\.amazonaws\.com(?:\.cn)?|vpce-[a-z0-9-]+\.sqs\.{}\.vpce\.amazonaws\.com(?:\.cn)?)$",
-        named("plain"),
-        named("legacy"),
-        named("vpce"),
-    ))
-});
+static VPC_ENDPOINT: LazyLock<Regex> = LazyLock::new(|| pattern("^vpce-[a-z0-9-]+$"));
 static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z0-9_-]+(\.fifo)?$"));
+
+/// Returns where calls about a queue go because its URL says so: a VPC endpoint, one for FIPS or IPv6, a port of this machine.
+/// Nothing where the host says no more than the region, as that which SQS prints by itself, and nothing for what is no queue's URL.
+pub fn queue_endpoint(text: &str) -> Option<String> {
+    let queue = parse(text).ok()?;
+    let url = Url::parse(text).ok()?;
+    (!queue.is_usual).then(|| url.origin().ascii_serialization())
+}
 
 /// Takes a queue's URL apart.
 pub(super) fn parse(text: &str) -> Result<QueueUrl, NotAQueue> {
@@ -68,6 +71,7 @@ fn of_queue(url: &Url) -> Result<QueueUrl, NotAQueue> {
         return Ok(QueueUrl {
             region: None,
             is_local: true,
+            is_usual: false,
         });
     }
     if url.scheme() != "https" {
@@ -82,21 +86,38 @@ fn of_queue(url: &Url) -> Result<QueueUrl, NotAQueue> {
             remedy: REMEDY,
         });
     }
-    let region = HOST.captures(host).and_then(|parts| {
-        ["plain", "legacy", "vpce"]
-            .into_iter()
-            .find_map(|name| parts.name(name))
-    });
-    match region {
-        Some(region) => Ok(QueueUrl {
-            region: Some(region.as_str().to_owned()),
+    match of_host(host) {
+        Some((region, is_usual)) => Ok(QueueUrl {
+            region: Some(region.to_owned()),
             is_local: false,
+            is_usual,
         }),
         None => Err(NotAQueue {
             why: "is not at a host of SQS",
             remedy: REMEDY,
         }),
     }
+}
+
+/// Returns the region of a host of SQS, and whether the host follows from it. Older tools print hosts with `queue`, which are
+/// answered by the same service.
+fn of_host(host: &str) -> Option<(&str, bool)> {
+    if host == "queue.amazonaws.com" {
+        return Some(("us-east-1", true));
+    }
+    let region = host.split('.').find(|label| is_region(label))?;
+    let partition::Partition { suffix, dual_stack, .. } = partition::of_region(region);
+    let usual = [format!("sqs.{region}.{suffix}"), format!("{region}.queue.{suffix}")];
+    let others = [
+        format!("sqs-fips.{region}.{suffix}"),
+        format!("sqs.{region}.{dual_stack}"),
+        format!("sqs-fips.{region}.{dual_stack}"),
+    ];
+    let of_vpc = host
+        .strip_suffix(&format!(".sqs.{region}.vpce.{suffix}"))
+        .is_some_and(|endpoint| VPC_ENDPOINT.is_match(endpoint));
+    let is_usual = usual.iter().any(|usual| usual == host);
+    (is_usual || of_vpc || others.iter().any(|other| other == host)).then_some((region, is_usual))
 }
 
 fn check_path(url: &Url) -> Result<(), NotAQueue> {
@@ -145,6 +166,15 @@ mod tests {
             ("sqs.eu-west-1.api.aws", "eu-west-1"),
             ("eu-central-1.queue.amazonaws.com", "eu-central-1"),
             ("vpce-0a1b2c-d3e4.sqs.eu-west-1.vpce.amazonaws.com", "eu-west-1"),
+            (
+                "vpce-0a1b2c-d3e4-eu-west-1a.sqs.eu-west-1.vpce.amazonaws.com",
+                "eu-west-1",
+            ),
+            ("queue.amazonaws.com", "us-east-1"),
+            ("sqs.cn-north-1.api.amazonwebservices.com.cn", "cn-north-1"),
+            ("sqs.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+            ("sqs.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
+            ("sqs.us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1"),
         ] {
             let url = parse(&format!("https://{host}/123456789012/orders"))
                 .unwrap_or_else(|refusal| panic!("{host} {}", refusal.why));
@@ -159,6 +189,11 @@ mod tests {
             "sqs.eu-west-1.amazonaws.com.evil.example",
             "evil.example",
             "sqs.amazonaws.com",
+            "sqs.cn-north-1.amazonaws.com",
+            "sqs.us-east-1.amazonaws.com.cn",
+            "sqs.eusc-de-east-1.amazonaws.com",
+            "vpce-a.evil.sqs.eu-west-1.vpce.amazonaws.com",
+            "eu-west-1.evil.example",
             "169.254.170.2",
             "10.0.0.1",
         ] {
@@ -196,5 +231,24 @@ mod tests {
         }
         assert!(parse(sound).is_ok());
         assert!(parse("https://sqs.us-east-1.amazonaws.com//123456789012/o").is_err());
+    }
+
+    #[test]
+    fn a_host_that_says_more_than_the_region_is_where_calls_go() {
+        for (origin, endpoint) in [
+            ("https://sqs.eu-west-1.amazonaws.com", false),
+            ("https://eu-west-1.queue.amazonaws.com", false),
+            ("https://queue.amazonaws.com", false),
+            ("https://sqs.cn-north-1.amazonaws.com.cn", false),
+            ("https://evil.example", false),
+            ("https://vpce-0a1b2c-d3e4.sqs.eu-west-1.vpce.amazonaws.com", true),
+            ("https://sqs-fips.us-east-1.amazonaws.com", true),
+            ("https://sqs.eu-west-1.api.aws", true),
+            ("http://127.0.0.1:9324", true),
+            ("http://localhost:9324", true),
+        ] {
+            let found = queue_endpoint(&format!("{origin}/123456789012/orders"));
+            assert_eq!(found.as_deref(), endpoint.then_some(origin), "{origin}");
+        }
     }
 }

@@ -22,7 +22,7 @@ const MOST_SECRETS: usize = 50;
 static IMAGE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}(@[a-z0-9]+:[0-9a-f]{32,128})?$"));
 static ECR_IMAGE: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/"));
+    LazyLock::new(|| pattern(r"^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.[a-z0-9.-]+/"));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"));
 static RESERVED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
