@@ -13,6 +13,7 @@ use crate::{AlarmsSpec, Duration, ErrorsSpec, KafkaSpec, ScalingSpec, ServiceSpe
 pub struct ConnectorSpec {
     /// The name of the `Profile` that this connector builds on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::names::NAME_PATTERN))]
     pub profile: Option<String>,
     /// Where messages come from.
     #[serde(skip_serializing_if = "Option::is_none")]

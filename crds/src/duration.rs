@@ -1,7 +1,9 @@
 //! Lengths of time as people write them: `30s`, `5m`, `250ms`, `1h 30m`.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -64,6 +66,11 @@ impl<'de> Deserialize<'de> for Duration {
     }
 }
 
+/// A length of time as the schema says it too: whole numbers, each with its unit.
+const PATTERN: &str = r"^\s*([0-9]+\s*(ms|msec|millis|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|M|months?|y|yrs?|years?)\s*)+$";
+
+static FORM: LazyLock<Regex> = LazyLock::new(|| Regex::new(PATTERN).expect("the pattern is written here and compiles"));
+
 struct AsText;
 
 impl de::Visitor<'_> for AsText {
@@ -75,10 +82,10 @@ impl de::Visitor<'_> for AsText {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
         let remedy = "write it like `30s`, `5m` or `250ms`";
-        // The parser takes a bare 0 as well; every other number needs its unit, so this one does too.
+        // The parser takes more: a bare 0, fractions, and units that nothing here is measured in.
         let length = humantime::parse_duration(text)
             .ok()
-            .filter(|_| text.trim() != "0")
+            .filter(|_| FORM.is_match(text))
             .ok_or_else(|| E::custom(format_args!("`{text}` is not a length of time; {remedy}")))?;
         if !length.subsec_nanos().is_multiple_of(1_000_000) {
             return Err(E::custom(format_args!(
@@ -98,7 +105,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "description": "A length of time with its unit, such as `250ms`, `30s`, `5m` or `1h 30m`.",
-            "pattern": r"^\s*([0-9]+\s*[a-zA-Z]+\s*)+$",
+            "pattern": PATTERN,
         })
     }
 }

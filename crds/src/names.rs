@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 /// with a letter or digit. It survives unchanged in ECS, CloudWatch and Kafka names, so no two names can collide there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(#[schemars(regex(pattern = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"))] String);
+#[schemars(extend("pattern" = NAME_PATTERN))]
+pub struct Name(String);
+
+/// The names as a schema says them.
+pub(crate) const NAME_PATTERN: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 impl Name {
     /// Returns the name as text.

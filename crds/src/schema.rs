@@ -231,6 +231,83 @@ mod tests {
         }
     }
 
+    /// The examples with one value changed, at a JSON pointer.
+    fn changed(name: &str, pointer: &str, value: Value) -> Value {
+        let mut document = example(name);
+        let (parents, last) = pointer.rsplit_once('/').unwrap();
+        document.pointer_mut(parents).unwrap()[last] = value;
+        document
+    }
+
+    /// Whether the document is taken by its schema, and whether by reading and resolving it.
+    fn verdicts(document: Value) -> (bool, bool) {
+        let by_schema = errors(&document).is_empty();
+        let by_us = match parse_value(document) {
+            Ok(Document::Connector(connector)) => {
+                let Ok(Document::Profile(profile)) = parse_value(example("profile.yaml")) else {
+                    panic!("the example is a profile")
+                };
+                let merged = merge(&connector.spec, Some(&profile.spec));
+                resolve(&connector.metadata.name, &connector.metadata.labels, &merged).is_ok()
+            }
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        (by_schema, by_us)
+    }
+
+    #[test]
+    fn schema_and_reading_agree_on_names_and_numbers() {
+        let long = "a".repeat(64);
+        for (name, is_one) in [
+            ("orders", true),
+            ("Orders", false),
+            ("", false),
+            (&long, false),
+            ("a_b", false),
+            ("a-", false),
+        ] {
+            let document = changed("orders.yaml", "/metadata/name", json!(name));
+            assert_eq!(verdicts(document), (is_one, is_one), "{name}");
+        }
+        for (messages, is_one) in [(0, false), (1, true)] {
+            let document = changed("orders.yaml", "/spec/scaling/backlog", json!({ "perTask": messages }));
+            assert_eq!(verdicts(document), (is_one, is_one), "{messages}");
+        }
+        let document = changed("orders.yaml", "/spec/profile", json!("Default"));
+        assert_eq!(verdicts(document), (false, false));
+    }
+
+    #[test]
+    fn schema_and_reading_agree_on_lengths_of_time_and_times() {
+        for (length, is_one) in [
+            ("90s", true),
+            ("1m 30s", true),
+            ("2 minutes", true),
+            ("1.5m", false),
+            ("0.5h", false),
+            ("90.0s", false),
+            ("90000000\u{b5}s", false),
+            ("90 fortnights", false),
+            ("90", false),
+        ] {
+            let document = changed("orders.yaml", "/spec/source/sqs/visibilityTimeout", json!(length));
+            assert_eq!(verdicts(document), (is_one, is_one), "{length}");
+        }
+        for (time, is_one) in [
+            ("2026-01-31T12:00:00Z", true),
+            ("2026-01-31T12:00:00.5+01:00", true),
+            ("2026-01-31 12:00:00Z", false),
+            ("2026-01-31T12Z", false),
+            ("20260131T120000Z", false),
+            ("2026-01-31T12:00:00+01:00[Europe/Berlin]", false),
+            ("2026-01-31T12:00:00", false),
+        ] {
+            let document = changed("target-state-paused.yaml", "/spec/restartedAt", json!(time));
+            assert_eq!(verdicts(document), (is_one, is_one), "{time}");
+        }
+    }
+
     #[test]
     fn a_schema_is_itself_sound() {
         for (name, schema) in schemas() {

@@ -362,6 +362,7 @@ pub enum BacklogTarget {
     /// A number of messages.
     PerTask {
         /// Messages visible or in flight for each running task.
+        #[schemars(range(min = 1))]
         per_task: u64,
     },
     /// The number that keeps the latency: `acceptableLatency` / `processingTime`, rounded up.
