@@ -1,7 +1,7 @@
 //! From the bytes of a record to a document of the right shape, or to every fault of its shape at once.
 //!
 //! Shape is what can be told without a profile: JSON, envelope, key, field names and types. What the values mean is for
-//! [`crate::resolve`]. A `null` is refused wherever a field may stand: it could mean "as if missing" or "unset what the
+//! [`crate::resolve`], but for what would mean nothing beside the document's own values. A `null` is refused wherever a field may stand: it could mean "as if missing" or "unset what the
 //! profile says", and a guess would be wrong half the time.
 
 mod complaint;
@@ -15,9 +15,10 @@ use serde_json::{Map, Value};
 
 pub use self::json::json_words;
 use crate::fault::MISSING;
+use crate::resolve::{faults_of_idle, faults_of_rest};
 use crate::{
     API_VERSION, ConnectorSpec, Document, DocumentKey, Envelope, Fault, Kind, MAX_DOCUMENT_BYTES, Metadata, Name,
-    check_connector, check_profile,
+    ProfileSpec, check_connector, check_profile,
 };
 
 const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
@@ -78,10 +79,15 @@ fn judge(tree: Value, key: Option<&DocumentKey>, mut faults: Vec<Fault>) -> Resu
     let metadata = shape::read::<Metadata>(fields.remove("metadata"), "metadata", &mut faults);
     check_labels(kind, metadata.as_ref(), &mut faults);
     let spec = fields.remove("spec");
+    let labels = metadata
+        .as_ref()
+        .map(|metadata| metadata.labels.clone())
+        .unwrap_or_default();
+    let of_connector = |spec: &ConnectorSpec, unread: &[Fault]| connector_meaning(&labels, spec, unread);
     let document = kind.and_then(|kind| match kind {
-        Kind::Profile => envelope(kind, metadata, spec, &mut faults, check_profile).map(Document::Profile),
-        Kind::Connector => envelope(kind, metadata, spec, &mut faults, meaning).map(Document::Connector),
-        Kind::TargetState => envelope(kind, metadata, spec, &mut faults, |_| Vec::new()).map(Document::TargetState),
+        Kind::Profile => envelope(kind, metadata, spec, &mut faults, profile_meaning).map(Document::Profile),
+        Kind::Connector => envelope(kind, metadata, spec, &mut faults, of_connector).map(Document::Connector),
+        Kind::TargetState => envelope(kind, metadata, spec, &mut faults, |_, _| Vec::new()).map(Document::TargetState),
     });
     match document {
         Some(document) if faults.is_empty() => Ok(document),
@@ -171,10 +177,28 @@ fn check_labels(kind: Option<Kind>, metadata: Option<&Metadata>, faults: &mut Ve
     }
 }
 
-/// What is wrong with the values of a connector of which some fields could not be read.
-fn meaning(spec: &ConnectorSpec) -> Vec<Fault> {
+/// What is wrong with the values of a profile of which some fields could not be read.
+fn profile_meaning(spec: &ProfileSpec, unread: &[Fault]) -> Vec<Fault> {
+    match unread {
+        [] => Vec::new(),
+        _ => check_profile(spec),
+    }
+}
+
+/// What is wrong with a connector's values whatever its profile says, and, where some fields could not be read, with the rest.
+fn connector_meaning(labels: &BTreeMap<String, String>, spec: &ConnectorSpec, unread: &[Fault]) -> Vec<Fault> {
     let name = Name::try_from("connector".to_owned()).expect("the text is a name");
-    check_connector(&name, &BTreeMap::new(), spec)
+    let within = |section: &str| unread.iter().any(|fault| is_within(&fault.path, section));
+    let misspelt = || unread.iter().any(|fault| fault.remedy == "did you mean `profile`?");
+    let mut faults = faults_of_idle(spec);
+    if unread.is_empty() {
+        return faults;
+    }
+    faults.extend(match spec.profile.is_some() || within("spec.profile") || misspelt() {
+        true => check_connector(&name, labels, spec),
+        false => faults_of_rest(&name, labels, spec, !within("spec.service")),
+    });
+    faults
 }
 
 /// A document of the wrong shape is refused here, so the faults of meaning in what could be read are told along: nobody
@@ -184,13 +208,13 @@ fn envelope<Spec: DeserializeOwned>(
     metadata: Option<Metadata>,
     spec: Option<Value>,
     faults: &mut Vec<Fault>,
-    meaning: impl Fn(&Spec) -> Vec<Fault>,
+    meaning: impl Fn(&Spec, &[Fault]) -> Vec<Fault>,
 ) -> Option<Box<Envelope<Spec>>> {
-    let spec = shape::read_rest(spec, "spec", faults);
-    if let Some(spec) = spec.as_ref().filter(|_| !faults.is_empty()) {
+    let spec = shape::read(spec, "spec", faults);
+    if let Some(spec) = &spec {
         // What could not be read was replaced by something of the right type, of which nothing is to be told.
         let beside = |path: &str, earlier: &str| !is_within(path, earlier) && !is_within(earlier, path);
-        let told: Vec<_> = meaning(spec)
+        let told: Vec<_> = meaning(spec, faults)
             .into_iter()
             .filter(|fault| faults.iter().all(|earlier| beside(&fault.path, &earlier.path)))
             .collect();

@@ -6,6 +6,7 @@
 mod alarms;
 mod arn;
 mod faults;
+mod idle;
 mod kafka;
 mod labels;
 mod part;
@@ -21,7 +22,8 @@ mod task;
 use std::collections::BTreeMap;
 
 use self::faults::Faults;
-pub(crate) use self::part::faults_of_part;
+pub(crate) use self::idle::faults_of_idle;
+pub(crate) use self::part::{faults_of_part, faults_of_rest};
 pub use self::queue_url::queue_endpoint;
 use crate::{
     BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, MAX_DOCUMENT_BYTES, Name, ProfileSpec, merge,

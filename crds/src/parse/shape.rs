@@ -13,14 +13,8 @@ use crate::fault::MISSING;
 /// How many faults one section may report; reading again takes time, and nobody mends more at once.
 const MOST_FAULTS: usize = 200;
 
-/// Reads `tree`, which stands at `root`; returns nothing when it has any fault.
-pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults: &mut Vec<Fault>) -> Option<T> {
-    let before = faults.len();
-    read_rest(tree, root, faults).filter(|_| faults.len() == before)
-}
-
 /// Reads `tree`, which stands at `root`, without what is at fault in it; returns nothing when nothing sound is left.
-pub(super) fn read_rest<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults: &mut Vec<Fault>) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults: &mut Vec<Fault>) -> Option<T> {
     let Some(mut tree) = tree else {
         faults.push(Fault::without_value(root, MISSING, format!("add the section `{root}`")));
         return None;

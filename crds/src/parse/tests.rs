@@ -6,7 +6,12 @@ use super::*;
 
 const KEY: &str = "Connector/orders";
 
+/// A document with this spec. Its profile may bring whatever it lacks.
 fn document(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.entry("profile").or_insert(json!("default"));
+    }
     json!({ "apiVersion": "penstock.dev/v1", "kind": "Connector", "metadata": { "name": "orders" }, "spec": spec })
 }
 
@@ -345,4 +350,72 @@ fn thousands_of_faults_end_at_a_bound() {
     let fields: serde_json::Map<String, Value> = (0..5000).map(|index| (format!("field{index}"), json!(1))).collect();
     let count = faults_of(&Value::Object(fields)).len();
     assert!((100..=300).contains(&count), "{count}");
+}
+
+#[test]
+fn what_changes_nothing_beside_the_connectors_own_queue_is_refused() {
+    let spec = |queue: &str, errors: Value| {
+        let url = format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{queue}");
+        json!({ "profile": "default", "source": { "sqs": { "queueUrl": url } }, "sink": { "kafka": { "topic": "orders" } }, "errors": errors })
+    };
+    let hold = json!({ "onGroupFailure": "hold" });
+    refused(
+        &faults_of(&spec("orders", hold.clone())),
+        "spec.errors.onGroupFailure",
+        "no groups",
+    );
+    refused(
+        &faults_of(&spec(
+            "orders.fifo",
+            json!({ "onGroupFailure": "hold", "deadLetterTopic": "dead" }),
+        )),
+        "spec.errors.deadLetterTopic",
+        "never written",
+    );
+    for (queue, errors) in [
+        ("orders.fifo", hold),
+        ("orders.fifo", json!({ "deadLetterTopic": "dead" })),
+        ("orders", json!({ "deadLetterTopic": "dead" })),
+    ] {
+        let text = document(&spec(queue, errors)).to_string();
+        assert!(parse_document(KEY, text.as_bytes()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_fault_of_shape_hides_neither_labels_nor_what_is_missing() {
+    let mut tree = document(&json!({
+        "typo": 1, "task": { "memory": 513 }, "sink": { "kafka": { "topic": "orders" } },
+        "source": { "sqs": { "queueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders" } },
+        "kafka": { "bootstrapServers": ["a:9092"] }, "service": { "cluster": "main", "subnets": ["subnet-12345"] }
+    }));
+    tree["spec"].as_object_mut().unwrap().remove("profile");
+    tree["metadata"] = json!({ "name": "X", "labels": { "aws:x": "y" } });
+    let mut found = faults(KEY, &tree.to_string());
+    found.sort_by(|left, right| left.path.cmp(&right.path));
+    assert_eq!(
+        paths(&found),
+        [
+            "metadata.labels.aws:x",
+            "metadata.name",
+            "spec.task.image",
+            "spec.task.memory",
+            "spec.task.roles.task",
+            "spec.typo"
+        ]
+    );
+    tree["spec"]["profile"] = json!("default");
+    let found = faults(KEY, &tree.to_string());
+    assert_eq!(
+        paths(&found),
+        ["metadata.name", "spec.typo", "metadata.labels.aws:x"],
+        "a profile may bring the rest"
+    );
+    tree["spec"]["service"]["launchType"] = json!("EC3");
+    tree["spec"].as_object_mut().unwrap().remove("profile");
+    let found = faults(KEY, &tree.to_string());
+    assert!(
+        !paths(&found).contains(&"spec.task.memory"),
+        "on what it runs is not known: {found:?}"
+    );
 }

@@ -90,6 +90,9 @@ fn check_server(path: &str, server: &str, faults: &mut Faults) {
     }
 }
 
+/// How the reason begins of a fault that the security may mend as well as the port.
+pub(super) const OTHER_PORT: &str = "is the port that Amazon MSK has for";
+
 /// Amazon MSK gives each way of authenticating a port of its own, so a mix-up can be told before anything runs.
 fn check_msk_server(path: &str, server: &str, security: &KafkaSecurity, faults: &mut Faults) {
     let Some(parts) = MSK_SERVER.captures(server) else {
@@ -109,7 +112,7 @@ fn check_msk_server(path: &str, server: &str, security: &KafkaSecurity, faults: 
         _ => meant,
     };
     if known != meant {
-        let why = format!("is the port that Amazon MSK has for `{known}`, and `spec.kafka.security` is `{meant}`");
+        let why = format!("{OTHER_PORT} `{known}`, and `spec.kafka.security` is `{meant}`");
         faults.refuse(path, server, why, format!("use port {ports}, or correct the security"));
     }
     if let KafkaSecurity::MskIam { region } = security

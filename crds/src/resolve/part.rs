@@ -5,25 +5,58 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::kafka::OTHER_PORT;
 use super::resolve;
 use crate::{BacklogTarget, ConnectorSpec, Duration, Fault, LaunchType, Name};
 
 /// Returns the faults of values that stand in `spec` and would be wrong beside any others. What is absent is no fault, and
 /// neither is what only a default, or a choice that is still open, makes wrong.
 pub(crate) fn faults_of_part(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec) -> Vec<Fault> {
-    let strict = resolve(name, labels, spec).err().unwrap_or_default();
-    let lenient = resolve(name, labels, &with_open_choices(spec))
-        .err()
-        .unwrap_or_default();
+    let (strict, lenient) = both(name, labels, spec);
+    of_part(labels, spec, &strict, &lenient)
+}
+
+/// As [`faults_of_part`], for a connector that nothing is laid under, so that what is absent is missing. Fields of it that could
+/// not be read are not in `spec`, and nothing is told that they may make right: `runs_on` says whether what its tasks run on
+/// could be read.
+pub(crate) fn faults_of_rest(
+    name: &Name,
+    labels: &BTreeMap<String, String>,
+    spec: &ConnectorSpec,
+    runs_on: bool,
+) -> Vec<Fault> {
+    let (strict, lenient) = both(name, labels, spec);
+    let mut faults = of_part(labels, spec, &strict, &lenient);
+    for fault in strict {
+        let is_sure = lenient.contains(&fault) || (runs_on && fault.path.starts_with("spec.task."));
+        if is_sure && faults.iter().all(|told| told.path != fault.path) {
+            faults.push(fault);
+        }
+    }
+    faults
+}
+
+/// Returns what is wrong with the spec as it is, and with the most permissive choice wherever it makes none.
+fn both(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec) -> (Vec<Fault>, Vec<Fault>) {
+    let faults = |spec: &ConnectorSpec| resolve(name, labels, spec).err().unwrap_or_default();
+    (faults(spec), faults(&with_open_choices(spec)))
+}
+
+/// The reasons may differ, on Fargate and on instances for instance; a value that is wrong either way is wrong.
+fn of_part(labels: &BTreeMap<String, String>, spec: &ConnectorSpec, strict: &[Fault], lenient: &[Fault]) -> Vec<Fault> {
     let tree = serde_json::json!({ "spec": spec, "metadata": { "labels": labels } });
-    let stands = |fault: &Fault| find(&tree, &fault.path).is_some_and(|value| !value.is_null());
-    let open = spec.kafka.as_ref().is_none_or(|kafka| kafka.security.is_none());
-    strict
-        .into_iter()
-        .filter(|fault| !fault.is_absence() && stands(fault) && lenient.contains(fault))
+    let stands = |fault: &Fault| match find(&tree, &fault.path) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(items)) if items.is_empty() => true,
+        Some(_) => !fault.is_absence(),
+    };
+    let is_open = spec.kafka.as_ref().is_none_or(|kafka| kafka.security.is_none());
+    let wrong = lenient
+        .iter()
+        .filter(|fault| stands(fault) && strict.iter().any(|other| other.path == fault.path))
         // Which ports are right is the security's to say.
-        .filter(|fault| !(open && fault.path.starts_with("spec.kafka.bootstrapServers")))
-        .collect()
+        .filter(|fault| !(is_open && fault.why.starts_with(OTHER_PORT)));
+    wrong.cloned().collect()
 }
 
 /// Returns the spec with the most permissive choice wherever it makes none.
@@ -99,6 +132,10 @@ mod tests {
     fn what_the_other_half_may_make_right_is_no_fault() {
         for part in [
             json!({"task": {"cpu": 1024}}),
+            json!({"task": {"memory": 513}}),
+            json!({"task": {"cpu": 300}}),
+            json!({"kafka": {"security": {"scram": {"username": {"secret": "a"}, "password": {"secret": "a"}}}}}),
+            json!({"service": {"publicIp": true}}),
             json!({"task": {"stopTimeout": "300s"}}),
             json!({"task": {"drainTimeout": "60s"}}),
             json!({"service": {"placement": {"strategies": [{"type": "random"}]}}}),
@@ -126,6 +163,18 @@ mod tests {
             ),
             (json!({"service": {"subnets": ["nonsense"]}}), "spec.service.subnets[0]"),
             (json!({"scaling": {"min": 5, "max": 2}}), "spec.scaling.min"),
+            (json!({"task": {"cpu": 3}}), "spec.task.cpu"),
+            (json!({"task": {"memory": 1}}), "spec.task.memory"),
+            (json!({"task": {"stopTimeout": "1s"}}), "spec.task.stopTimeout"),
+            (json!({"service": {"subnets": []}}), "spec.service.subnets"),
+            (
+                json!({"kafka": {"bootstrapServers": ["SASL_SSL://a:9092"]}}),
+                "spec.kafka.bootstrapServers[0]",
+            ),
+            (
+                json!({"kafka": {"bootstrapServers": ["a:9092", "a:9092"]}}),
+                "spec.kafka.bootstrapServers[1]",
+            ),
         ] {
             assert_eq!(faults(part.clone()), [path], "{part}");
         }
