@@ -185,18 +185,26 @@ impl Bundle {
             }
             return faults.iter().map(|fault| draft.finding(fault)).collect();
         }
-        let merged = merge(&connector.spec, profile);
-        let resolved = resolve(&connector.metadata.name, &connector.metadata.labels, &merged);
-        let faults = resolved.err().unwrap_or_default();
-        let at = |fault: &Fault| match here {
-            Some((profile, _))
-                if draft.node.find(&fault.path).is_none() && profile.node.find(&fault.path).is_some() =>
-            {
-                profile.finding(fault)
-            }
-            _ => draft.finding(fault),
+        let resolved = |spec: &ConnectorSpec| {
+            let resolved = resolve(&connector.metadata.name, &connector.metadata.labels, spec);
+            resolved.err().unwrap_or_default()
         };
-        faults.iter().map(at).collect()
+        let faults = resolved(&merge(&connector.spec, profile));
+        let Some((profile, spec)) = here else {
+            return faults.iter().map(|fault| draft.finding(fault)).collect();
+        };
+        let alone = resolved(&merge(&ConnectorSpec::default(), Some(spec)));
+        let told = check_profile(spec);
+        let inherited =
+            |fault: &Fault| draft.node.find(&fault.path).is_none() && profile.node.find(&fault.path).is_some();
+        let at = |fault: &Fault| match inherited(fault) {
+            false => Some(draft.finding(fault)),
+            // It is wrong beside what this connector says, and may be right for others.
+            true if !alone.contains(fault) => Some(draft.finding(&coming_from(&profile.document.key(), fault))),
+            true if told.iter().any(|told| told.path == fault.path) => None,
+            true => Some(profile.finding(fault)),
+        };
+        faults.iter().filter_map(at).collect()
     }
 
     /// Whether the files have the profile, with faults of its own that are told already.
@@ -266,6 +274,14 @@ fn missing_profile(name: &str, elsewhere: Elsewhere<'_>) -> Fault {
         ),
     };
     Fault::with_value("spec.profile", name, why, remedy)
+}
+
+/// Returns a fault of a value that another document brings.
+fn coming_from(key: &DocumentKey, fault: &Fault) -> Fault {
+    Fault {
+        remedy: format!("{}. The value comes from {key}", fault.remedy),
+        ..fault.clone()
+    }
 }
 
 /// Returns the key that a document of the wrong shape would have, if it says so much.
@@ -427,6 +443,50 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn who_makes_a_value_of_the_profile_wrong_is_blamed_for_it() {
+        let profile = "apiVersion: penstock.dev/v1\nkind: Profile\nmetadata: {name: default}\nspec:\n  task: {cpu: 256, memory: 512}\n  errors: {deadLetterTopic: dead}\n";
+        let connector = |name: &str, more: &str| {
+            let sqs = "{sqs: {queueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/orders'}}";
+            let roles = "{task: 'arn:aws:iam::123456789012:role/task'}";
+            format!(
+                "apiVersion: penstock.dev/v1\nkind: Connector\nmetadata: {{name: {name}}}\nspec:\n  profile: default\n  source: {sqs}\n  kafka: {{bootstrapServers: ['a:9092']}}\n  service: {{cluster: main, subnets: [subnet-12345]}}\n{}",
+                more.replace("ROLES", roles)
+            )
+        };
+        let good = connector(
+            "good",
+            "  sink: {kafka: {topic: a}}\n  task: {image: a, roles: ROLES}\n",
+        );
+        let culprit = connector(
+            "culprit",
+            "  sink: {kafka: {topic: dead}}\n  task: {image: a, roles: ROLES, cpu: 1024}\n",
+        );
+        let files = [
+            ("p.yaml", profile),
+            ("good.yaml", good.as_str()),
+            ("culprit.yaml", culprit.as_str()),
+        ];
+        let found = found(&judged(&files, Elsewhere::Nowhere));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("culprit.yaml:4:1: Connector/culprit: spec.errors.deadLetterTopic: dead is the topic"),
+            "{found:?}"
+        );
+        assert!(
+            found[1].starts_with("culprit.yaml:10:3: Connector/culprit: spec.task.memory: 512 ")
+                && found[1].ends_with("The value comes from Profile/default"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_fault_of_the_profile_is_told_once_though_it_is_wrong_in_two_ways() {
+        let bad = PROFILE.replace("memory: 512", "memory: 1");
+        let bundle = judged(&[("profile.yaml", &bad), ("orders.yaml", ORDERS)], Elsewhere::Nowhere);
+        assert_eq!(found(&bundle).len(), 1, "{bundle:?}");
     }
 
     #[test]
