@@ -1,6 +1,6 @@
 //! What is wrong with a document, in words that say where, why, and what to do.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Serialize;
 
@@ -64,24 +64,30 @@ pub(crate) const MISSING: &str = "is missing";
 /// `spec.task.memory: 500 is no size that Fargate has for 256 CPU units; use one of 512, 1024, 2048`, on one line.
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: ", self.path)?;
-        match self.value.as_deref() {
-            Some("") => out.write_str("the empty text ")?,
-            Some(value) => write!(out, "{value} ")?,
-            None => {}
-        }
-        write!(out, "{}; {}", self.why, self.remedy)
+        let value = match self.value.as_deref() {
+            Some("") => "the empty text ".to_owned(),
+            Some(value) => format!("{value} "),
+            None => String::new(),
+        };
+        let line = format!("{}: {value}{}; {}", self.path, self.why, self.remedy);
+        // Names in a path are the writer's own, and a line break in one would begin what looks like another fault.
+        line.chars()
+            .map(visible)
+            .try_for_each(|character| out.write_char(character))
     }
 }
 
 /// Returns `text` on one line, with what control characters it has made visible, and cut where it gets long.
 fn shown(text: &str) -> String {
-    let visible = |character: char| if character.is_control() { '\u{fffd}' } else { character };
     let mut line: String = text.chars().take(SHOWN).map(visible).collect();
     if text.chars().nth(SHOWN).is_some() {
         line.push('…');
     }
     line
+}
+
+fn visible(character: char) -> char {
+    if character.is_control() { '\u{fffd}' } else { character }
 }
 
 #[cfg(test)]
@@ -105,5 +111,11 @@ mod tests {
         let value = fault.value.clone().expect("the value is shown");
         assert!(!value.contains('\n') && value.ends_with('…'));
         assert_eq!(value.chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn what_a_writer_named_cannot_begin_a_line_of_its_own() {
+        let fault = Fault::without_value("metadata.labels.a\nx.yaml:1:1: faked", "has\ra name", "choose\nanother");
+        assert!(!fault.to_string().contains(char::is_control), "{fault}");
     }
 }
