@@ -97,8 +97,8 @@ impl Faults {
         range: RangeInclusive<Duration>,
         why: &str,
     ) -> Duration {
-        let length = self.lasting(path, value, default, range, why);
-        if !length.is_whole_seconds() {
+        let length = self.lasting(path, value, default, range.clone(), why);
+        if range.contains(&length) && !length.is_whole_seconds() {
             self.refuse(
                 path,
                 length,

@@ -21,6 +21,12 @@ static MSK_SERVER: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+static CERTIFICATE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"));
+/// How keystores begin in base 64: those of Java with FEEDFEED, those of PKCS #12 with a sequence whose first part is the version 3.
+static KEYSTORE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^\s*(/u3\+7Q|feedfeed|MII[A-Za-z0-9+/]{3}IBA|MIACAQM)|\.(?i:jks)$"));
+
 pub(super) fn kafka(spec: Option<&KafkaSpec>, secrets: &BTreeMap<String, String>, faults: &mut Faults) -> Kafka {
     let spec = spec.cloned().unwrap_or_default();
     let security = spec.security.unwrap_or(KafkaSecurity::Plaintext {});
@@ -174,23 +180,20 @@ fn check_authorities(path: &str, text: Option<&str>, faults: &mut Faults) {
     let Some(text) = text else { return };
     let begun = text.matches("-----BEGIN CERTIFICATE-----").count();
     let ended = text.matches("-----END CERTIFICATE-----").count();
-    // A keystore of Java begins with FEEDFEED, a PKCS #12 one with a DER sequence: `/u3+7Q` and `MII` in base 64.
-    let is_keystore = ["/u3+7Q", "MII", "feedfeed"]
-        .iter()
-        .any(|start| text.trim_start().starts_with(start));
+    let whole = CERTIFICATE.find_iter(text).count();
     if text.contains("PRIVATE KEY") {
         faults.hide(
             path,
             "has a private key in it",
             "keep certificates only, put the key into Secrets Manager, and replace it: it has been readable",
         );
-    } else if is_keystore || text.to_lowercase().ends_with(".jks") {
+    } else if KEYSTORE.is_match(text) {
         faults.hide(
             path,
             "is a keystore, and only PEM is read",
             "convert it: `keytool -importkeystore -srckeystore trust.jks -destkeystore trust.p12 -deststoretype PKCS12`, then `openssl pkcs12 -in trust.p12 -nokeys -out ca.pem`",
         );
-    } else if begun == 0 || begun != ended {
+    } else if whole == 0 || (whole, whole) != (begun, ended) {
         faults.hide(
             path,
             "holds no complete PEM certificate",
