@@ -24,6 +24,15 @@ pub(super) enum Complaint {
     WrongType {
         expected: String,
     },
+    /// It is not made like one of the kinds, or words, that the field takes.
+    NoKind {
+        /// Whether what the path ends with is such a word, and no field.
+        is_word: bool,
+    },
+    /// It is none, or several, of these kinds.
+    NotOne {
+        known: Vec<String>,
+    },
     /// It is no whole number, or none that the field's type can hold.
     NotWhole {
         most: u64,
@@ -53,6 +62,8 @@ impl Complaint {
             match expected {
                 "u32" => Self::NotWhole { most: u32::MAX.into() },
                 "u64" => Self::NotWhole { most: u64::MAX },
+                "string or map" | "struct variant" | "map with a single key" => Self::NoKind { is_word: false },
+                "unit" | "unit variant" => Self::NoKind { is_word: true },
                 _ => Self::WrongType {
                     expected: in_words(expected),
                 },
@@ -68,7 +79,11 @@ impl Complaint {
     pub(super) fn may_follow(&self) -> bool {
         matches!(
             self,
-            Self::Custom { .. } | Self::WrongType { .. } | Self::NotWhole { .. }
+            Self::Custom { .. }
+                | Self::WrongType { .. }
+                | Self::NoKind { .. }
+                | Self::NotOne { .. }
+                | Self::NotWhole { .. }
         )
     }
 
@@ -81,17 +96,26 @@ impl Complaint {
                 refuse(path, found, "is not a value that this field takes".to_owned(), remedy)
             }
             Self::NotWhole { most } => not_whole(path, found, most),
+            Self::NoKind { .. } => {
+                let remedy = "write its kind as an object, such as `plaintext: {}`".to_owned();
+                refuse(path, found, "is not a value that this field takes".to_owned(), remedy)
+            }
+            Self::NotOne { known } => {
+                let remedy = format!("write exactly {}", alternatives(&known));
+                refuse(path, found, "is not a value that this field takes".to_owned(), remedy)
+            }
             Self::WrongType { expected } => {
                 let why = found.map_or_else(
                     || "has the wrong type".to_owned(),
                     |found| format!("is {}", kind_of(found)),
                 );
-                refuse(
-                    path,
-                    found,
-                    format!("{why}, where {expected} is expected"),
-                    format!("write {expected}"),
-                )
+                let remedy = match found {
+                    Some(Value::Number(_) | Value::Bool(_)) if expected == A_TEXT => {
+                        "put it in quotation marks".to_owned()
+                    }
+                    _ => format!("write {expected}"),
+                };
+                refuse(path, found, format!("{why}, where {expected} is expected"), remedy)
             }
             Self::Custom { message } => {
                 let (why, remedy) = split_custom(&message, path);
@@ -108,8 +132,8 @@ fn not_whole(path: &str, found: Option<&Value>, most: u64) -> Fault {
         Some(Value::Number(number)) => match number.as_f64() {
             Some(number) if number < 0.0 => "write 0 or more".to_owned(),
             Some(number) if number.fract() != 0.0 => format!("write it without a fraction, such as {}", number.ceil()),
-            Some(_) if number.is_f64() => "write it in digits alone, without point and exponent".to_owned(),
-            _ => format!("write at most {most}"),
+            Some(number) if number <= most as f64 => format!("write `{number}`"),
+            _ => "write a smaller number".to_owned(),
         },
         _ => "write it in digits alone, such as 10".to_owned(),
     };
@@ -169,16 +193,16 @@ fn split_custom(message: &str, path: &str) -> (String, String) {
     (why.to_owned(), remedy.to_owned())
 }
 
+/// How a text is called that is expected.
+const A_TEXT: &str = "a text";
+
 fn in_words(expected: &str) -> String {
     let words = match expected {
-        "a string" => "a text",
+        "a string" => A_TEXT,
         "a boolean" => "`true` or `false`",
         "a sequence" => "a list",
         "a map" => "an object",
         "struct SecretReference" => "a reference such as `{secret: kafka, key: password}`",
-        "string or map" | "struct variant" | "map with a single key" => {
-            "exactly one of its kinds, such as `plaintext: {}`"
-        }
         other if other.starts_with("struct ") => "an object",
         other => other,
     };

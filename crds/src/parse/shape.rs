@@ -34,7 +34,11 @@ pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults:
             Err(error) => error,
         };
         let mut steps = steps(error.path());
-        let complaint = Complaint::new(&error.inner().to_string());
+        let mut complaint = Complaint::new(&error.inner().to_string());
+        if let Complaint::NoKind { is_word } = complaint {
+            steps.truncate(depth_of(&tree, &steps).saturating_sub(usize::from(is_word)));
+            complaint = kinds::<T>(&tree, &steps).unwrap_or(complaint);
+        }
         match &complaint {
             Complaint::Missing { field } => steps.push(Step::Key(field.clone())),
             // The reader of alternatives names the one it tried, also where the tree has nothing of that name.
@@ -51,6 +55,18 @@ pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults:
         }
     }
     None
+}
+
+/// Returns the complaint that names the kinds which the field at `steps` takes: that of a word in its place which is none of them.
+fn kinds<T: DeserializeOwned>(tree: &Value, steps: &[Step]) -> Option<Complaint> {
+    let mut tree = tree.clone();
+    let found = find_mut(&mut tree, steps).filter(|found| !found.is_string())?;
+    *found = json!("");
+    let error = serde_path_to_error::deserialize::<_, T>(&tree).err()?;
+    match Complaint::new(&error.inner().to_string()) {
+        Complaint::NoneOf { known } => Some(Complaint::NotOne { known }),
+        _ => None,
+    }
 }
 
 /// Names what a value is.

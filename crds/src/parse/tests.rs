@@ -211,12 +211,12 @@ fn a_wrong_type_is_named_with_the_value_and_what_was_expected() {
         (
             json!({ "task": { "memory": 512.0 } }),
             "spec.task.memory",
-            "write it in digits alone, without point and exponent",
+            "write `512`",
         ),
         (
             json!({ "task": { "memory": 5_000_000_000_u64 } }),
             "spec.task.memory",
-            "write at most 4294967295",
+            "write a smaller number",
         ),
         (
             json!({ "scaling": { "max": "many" } }),
@@ -418,4 +418,50 @@ fn a_fault_of_shape_hides_neither_labels_nor_what_is_missing() {
         !paths(&found).contains(&"spec.task.memory"),
         "on what it runs is not known: {found:?}"
     );
+}
+
+#[test]
+fn what_is_no_whole_number_or_no_text_is_told_what_to_write_in_its_place() {
+    let faults = |spec: Value| faults_of(&spec);
+    let messages = |number: Value| json!({ "source": { "sqs": { "queueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/a", "maxMessages": number } } });
+    for (number, remedy) in [
+        (json!(6.0), "; write `6`"),
+        (json!(1e25), "; write a smaller number"),
+        (json!(4_294_967_296_u64), "; write a smaller number"),
+        (json!(2.5), "such as 3"),
+    ] {
+        refused(&faults(messages(number)), "spec.source.sqs.maxMessages", remedy);
+    }
+    let quoted = "put it in quotation marks";
+    refused(
+        &faults(json!({ "task": { "environment": { "RETRIES": 3 } } })),
+        "spec.task.environment.RETRIES",
+        quoted,
+    );
+    refused(
+        &faults(json!({ "sink": { "kafka": { "topic": false } } })),
+        "spec.sink.kafka.topic",
+        quoted,
+    );
+    refused(
+        &faults(json!({ "sink": { "kafka": { "topic": [] } } })),
+        "spec.sink.kafka.topic",
+        "write a text",
+    );
+}
+
+#[test]
+fn a_field_of_few_words_names_them_whatever_stands_there() {
+    let modes = "write exactly one of `running`, `paused`, `stopped`";
+    for mode in [json!(true), json!(5), json!({ "paused": {} }), json!([])] {
+        refused(&faults_of(&json!({ "initialState": mode })), "spec.initialState", modes);
+    }
+    let kinds = "`plaintext`, `scram`, `mutualTls`, `mskIam`";
+    for security in [json!({}), json!(true), json!({ "plaintext": {}, "scram": {} })] {
+        refused(
+            &faults_of(&json!({ "kafka": { "security": security } })),
+            "spec.kafka.security",
+            kinds,
+        );
+    }
 }
