@@ -347,7 +347,10 @@ fn read_text(path: &Path, reader: &mut impl Read) -> Result<String, Failure> {
 
 fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     let path = path.to_owned();
-    move |source| Failure::ReadFile { path, source }
+    move |source| match source.kind() {
+        std::io::ErrorKind::InvalidData => Failure::RefuseEncoding { path },
+        _ => Failure::ReadFile { path, source },
+    }
 }
 
 #[cfg(test)]
@@ -556,6 +559,17 @@ mod tests {
         assert_eq!(
             found(&bundle),
             ["b.yaml:6:3: Connector/orders: metadata.name: orders stands in a.yaml:6:3 as well; keep one of them"]
+        );
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_told_so() {
+        let path = Path::new("latin1.yaml");
+        let failure = read_text(path, &mut b"a: caf\xe9\n".as_slice()).expect_err("it is not UTF-8");
+        assert!(
+            failure.report().contains("latin1.yaml is not in UTF-8"),
+            "{}",
+            failure.report()
         );
     }
 }

@@ -14,6 +14,8 @@ use penstock_operator::topics::PrefixError;
 pub(crate) enum Failure {
     #[error("could not read {}: check the path given to -f", path.display())]
     ReadFile { path: PathBuf, source: std::io::Error },
+    #[error("{} is not in UTF-8: save it in that encoding", path.display())]
+    RefuseEncoding { path: PathBuf },
     #[error("{} has more than {most} bytes: split it into several files", path.display())]
     RefuseSize { path: PathBuf, most: u64 },
     #[error("there is no document in {0}: give files that end with .yaml, .yml or .json, or `-` for standard input")]
