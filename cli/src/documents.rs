@@ -120,6 +120,11 @@ impl Bundle {
         for node in nodes {
             let value = node.value();
             let key = key_of(&value);
+            let repeated = node.repeated();
+            let found = repeated
+                .iter()
+                .map(|fault| finding(file, node.nearest(&fault.path), key.clone(), fault));
+            self.findings.extend(found);
             match parse_value(value) {
                 Ok(document) => self.draft(file, node, document),
                 Err(faults) => {
@@ -570,6 +575,22 @@ mod tests {
             failure.report().contains("latin1.yaml is not in UTF-8"),
             "{}",
             failure.report()
+        );
+    }
+
+    #[test]
+    fn a_field_that_stands_twice_is_told_at_its_path_beside_every_other_fault() {
+        let bad = PROFILE.replace("    memory: 512\n", "    memory: 500\n    cpu: 256\n    cpu: 512\n");
+        let found = found(&judged(&[("p.yaml", &bad)], Elsewhere::Nowhere));
+        assert!(
+            found
+                .iter()
+                .any(|line| line.contains("Profile/default: spec.task.cpu: stands there more than once")),
+            "{found:?}"
+        );
+        assert!(
+            found.iter().any(|line| line.contains("spec.task.memory: 500 ")),
+            "{found:?}"
         );
     }
 }

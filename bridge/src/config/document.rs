@@ -69,7 +69,10 @@ fn parse(path: &Path) -> Result<Document, ConfigError> {
             unread(format!("line {}, column {}: {why}; {remedy}", place.line, place.column))
         })?;
     match nodes.as_slice() {
-        [only] => penstock_crds::parse_value(only.value()).map_err(|faults| faulty(path, &faults)),
+        [only] => match only.repeated().as_slice() {
+            [] => penstock_crds::parse_value(only.value()).map_err(|faults| faulty(path, &faults)),
+            repeated => Err(faulty(path, repeated)),
+        },
         others => Err(unread(format!(
             "it has {} documents; give a file with one",
             others.len()

@@ -176,7 +176,7 @@ fn a_file_that_cannot_be_read_is_told_with_its_place_and_never_with_its_text() {
         (
             "twice.yaml",
             format!("task:\n  DB_PASSWORD: {hidden}\n  DB_PASSWORD: {hidden}\n"),
-            "line 3",
+            "task.DB_PASSWORD: stands",
         ),
         (
             "open.yaml",

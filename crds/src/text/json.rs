@@ -1,8 +1,6 @@
 //! JSON to trees that remember where each field stands. YAML reads most of JSON too, but not all of it in the same way: tabs,
 //! escapes, and what is refused differ.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::json_words;
@@ -22,7 +20,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     let mut documents = Vec::new();
     walk.skip_spaces();
     while !walk.rest.is_empty() {
-        documents.push(walk.node()?);
+        documents.push(walk.node());
         walk.skip_spaces();
     }
     if documents.is_empty() {
@@ -74,49 +72,42 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn node(&mut self) -> Result<Node, Unreadable> {
+    fn node(&mut self) -> Node {
         let place = self.place;
         let shape = match self.rest.as_bytes().first() {
-            Some(b'{') => self.fields()?,
-            Some(b'[') => self.list()?,
+            Some(b'{') => self.fields(),
+            Some(b'[') => self.list(),
             Some(b'"') => Shape::Scalar(self.text().into()),
             _ => Shape::Scalar(self.word()),
         };
-        Ok(Node { place, shape })
+        Node { place, shape }
     }
 
-    fn fields(&mut self) -> Result<Shape, Unreadable> {
-        let (mut fields, mut names) = (Vec::new(), BTreeSet::new());
+    fn fields(&mut self) -> Shape {
+        let mut fields = Vec::new();
         self.next_part();
         while !self.rest.starts_with('}') {
             let place = self.place;
             let name = self.text();
-            if !names.insert(name.clone()) {
-                return Err(Unreadable {
-                    place,
-                    why: format!("the field `{name}` stands twice in one section"),
-                    remedy: "keep one of them".to_owned(),
-                });
-            }
             self.skip_spaces();
             self.next_part();
-            let node = self.node()?;
+            let node = self.node();
             fields.push(Field { name, place, node });
             self.skip_comma();
         }
         self.take(1);
-        Ok(Shape::Fields(fields))
+        Shape::Fields(fields)
     }
 
-    fn list(&mut self) -> Result<Shape, Unreadable> {
+    fn list(&mut self) -> Shape {
         let mut items = Vec::new();
         self.next_part();
         while !self.rest.starts_with(']') {
-            items.push(self.node()?);
+            items.push(self.node());
             self.skip_comma();
         }
         self.take(1);
-        Ok(Shape::List(items))
+        Shape::List(items)
     }
 
     fn text(&mut self) -> String {
@@ -217,13 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_stands_twice_is_refused_where_it_stands_again() {
-        let refused = read("{\"a\": {\"b\": 1,\n \"b\": 2}}").unwrap_err();
-        assert_eq!(
-            (refused.place, refused.why.contains("`b`")),
-            (place(2, 2), true),
-            "{refused:?}"
-        );
+    fn a_field_that_stands_twice_is_a_fault_where_it_stands_again() {
+        let documents = read("{\"a\": {\"b\": 1,\n \"b\": 2}, \"c\": [{\"d\": 1, \"d\": 2}]}").unwrap();
+        let paths: Vec<String> = documents[0].repeated().into_iter().map(|fault| fault.path).collect();
+        assert_eq!(paths, ["a.b", "c[0].d"]);
+        assert_eq!(documents[0].find("a.b"), Some(place(2, 2)));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A document as it stands in a file: a tree that remembers where each of its fields stands.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
+
+use crate::Fault;
 
 /// A place in a file, counted from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +67,36 @@ impl Node {
             Shape::Fields(fields) => {
                 let fields = fields.iter().map(|field| (field.name.clone(), field.node.value()));
                 Value::Object(fields.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// Returns a fault for each field that stands twice in one section, of which the value has the last.
+    pub fn repeated(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        self.find_repeated("", &mut faults);
+        faults
+    }
+
+    fn find_repeated(&self, path: &str, faults: &mut Vec<Fault>) {
+        match &self.shape {
+            Shape::Scalar(_) => {}
+            Shape::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.find_repeated(&format!("{path}[{index}]"), faults);
+                }
+            }
+            Shape::Fields(fields) => {
+                let mut names = BTreeSet::new();
+                for field in fields {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let path = format!("{path}{dot}{}", field.name);
+                    if !names.insert(&field.name) {
+                        let why = "stands there more than once, and only one can count";
+                        faults.push(Fault::without_value(&path, why, "keep one of them"));
+                    }
+                    field.node.find_repeated(&path, faults);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Spanned};
 
 use crate::text::tree::{Field, Node, Place, Shape, Unreadable};
 
@@ -20,19 +20,27 @@ const MOST_LEVELS: usize = 64;
 /// The most that aliases may repeat.
 const MOST_REPLAYED: usize = 10_000;
 
-/// Reads every document of a text; empty ones are left out, one that is `null` is not. A tag that YAML itself does not define would mean nothing, so it is refused.
+/// Reads every document of a text; empty ones are left out, one that is `null` is not. A tag that YAML itself does not define
+/// would mean nothing, so it is refused.
 pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
+    read_with(text, DuplicateKeyPolicy::Error).or_else(|error| {
+        // Where a field stands twice, the rest can be read all the same, so that every such field is found.
+        let again = read_with(text, DuplicateKeyPolicy::LastWins).ok();
+        let found = again.filter(|nodes| nodes.iter().any(|node| !node.repeated().is_empty()));
+        found.ok_or_else(|| complaint::unreadable(&error))
+    })
+}
+
+fn read_with(text: &str, repeated: DuplicateKeyPolicy) -> Result<Vec<Node>, Error> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MOST_LEVELS },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPLAYED },
+        duplicate_keys: repeated,
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let read = serde_saphyr::from_multiple_with_options::<Spanned<Shape>>(text, options);
-    match read {
-        Ok(documents) => Ok(documents.into_iter().map(Node::from).chain(nulls(text)).collect()),
-        Err(error) => Err(complaint::unreadable(&error)),
-    }
+    let documents = serde_saphyr::from_multiple_with_options::<Spanned<Shape>>(text, options)?;
+    Ok(documents.into_iter().map(Node::from).chain(nulls(text)).collect())
 }
 
 /// Returns the documents that are `null`. The reader leaves them out like empty ones, which nobody wrote; whoever writes `null`
@@ -222,9 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_stands_twice_is_refused() {
-        let refused = read("a: 1\na: 2\n").unwrap_err();
-        assert_eq!(refused.place.line, 2, "{refused:?}");
+    fn a_field_that_stands_twice_is_a_fault_and_hides_no_other() {
+        let documents = read("a: 1\nb:\n  - {c: 1, c: 2}\na: 2\n---\nd: 1\nd: 2\n").unwrap();
+        let paths = |node: &Node| node.repeated().into_iter().map(|fault| fault.path).collect::<Vec<_>>();
+        assert_eq!(paths(&documents[0]), ["b[0].c", "a"]);
+        assert_eq!(paths(&documents[1]), ["d"]);
+        assert_eq!(documents[0].find("a").map(|place| place.line), Some(4));
+        let merged = read("base: &base {a: 1}\nb: {<<: *base, a: 2}\n").unwrap();
+        assert!(paths(&merged[0]).is_empty(), "what stands beside `<<` goes before it");
+        assert!(read("a: 1\na: [2\n").is_err());
+        assert!(read("1: a\n1: b\n").is_err_and(|refused| refused.place.line == 2));
     }
 
     #[test]
