@@ -10,7 +10,7 @@ use penstock_crds::{Difference, DocumentKey, Kind, Name, Phase};
 use penstock_kafka::{Record, chain};
 use penstock_operator::cloud::aws::{Aws, AwsSettings};
 use penstock_operator::plan::accept::Verdict;
-use penstock_operator::plan::owner::{DEFAULT_NAME, Owner};
+use penstock_operator::plan::owner::{DEFAULT_NAME, Installation, OperatorName, Owner};
 use penstock_operator::preview::{Asked, Preview, previews};
 use penstock_operator::reconcile::Error;
 use serde::Serialize;
@@ -89,13 +89,20 @@ struct Call {
 impl AwsArgs {
     /// Returns the operator that the flags name; where they do not say which installation, the one that keeps the topics.
     pub(crate) async fn owner(&self, server: &Server) -> Result<Owner, Failure> {
-        let refused = |flag| move |source| Failure::RefuseOwner { flag, source };
-        let name = self.operator_name.parse().map_err(refused("--operator-name"))?;
-        let installation = match &self.installation {
-            Some(given) => given.parse().map_err(refused("--installation"))?,
+        let (name, given) = self.given()?;
+        let installation = match given {
+            Some(given) => given,
             None => server.installation().await?,
         };
         Ok(Owner { name, installation })
+    }
+
+    /// Returns what the flags say of the operator, which needs nobody to be asked.
+    fn given(&self) -> Result<(OperatorName, Option<Installation>), Failure> {
+        let refused = |flag| move |source| Failure::RefuseOwner { flag, source };
+        let name = self.operator_name.parse().map_err(refused("--operator-name"))?;
+        let installation = self.installation.as_deref().map(str::parse).transpose();
+        Ok((name, installation.map_err(refused("--installation"))?))
     }
 
     /// Whether the flags say which installation it is.
@@ -120,10 +127,12 @@ impl AwsArgs {
 impl Plan {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let server = self.server.server()?;
-        let mut specs = server.specs().await?;
+        // What was typed is judged before anybody is asked.
+        self.aws.given()?;
         let mut names: BTreeSet<Name> = self.names.iter().map(|name| name_of(name)).collect::<Result<_, _>>()?;
-        if !self.files.is_empty() {
-            let mut bundle = load(&self.files)?;
+        let files = (!self.files.is_empty()).then(|| load(&self.files)).transpose()?;
+        let mut specs = server.specs().await?;
+        if let Some(mut bundle) = files {
             bundle.judge(Elsewhere::Topic(&specs.profiles()));
             if !bundle.findings.is_empty() {
                 talk::say(&bundle.report("nothing was planned: mend them and plan again"));
@@ -370,5 +379,28 @@ mod tests {
         let plan = shown(Vec::new(), &[]);
         assert!(!plan.changes());
         assert!(told(&plan).ends_with("  nothing differs\n"));
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        plan: Plan,
+    }
+
+    #[tokio::test]
+    async fn what_was_typed_is_judged_before_kafka_is_asked() {
+        for (arguments, words) in [
+            (vec!["--operator-name", "BAD_NAME"], "--operator-name cannot be used"),
+            (vec!["orders.yaml"], "`orders.yaml` cannot be a name"),
+            (vec!["-f", "/nonesuch.yaml"], "could not read /nonesuch.yaml"),
+        ] {
+            // Nobody listens on port 1, so whoever asked there would say so.
+            let typed = ["plan", "--bootstrap-servers", "127.0.0.1:1"]
+                .into_iter()
+                .chain(arguments);
+            let typed = <Typed as clap::Parser>::try_parse_from(typed).expect("arguments");
+            let failure = typed.plan.run().await.expect_err("nothing can be planned");
+            assert!(failure.report().contains(words), "{}", failure.report());
+        }
     }
 }
