@@ -91,7 +91,8 @@ pub struct SourceSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SqsSourceSpec {
-    /// The queue's URL.
+    /// The queue's URL, as SQS prints it. The bridge sends its calls to its host where that is a VPC endpoint, one for FIPS or IPv6, or this
+    /// machine; else, and where the environment chooses an endpoint, to that of the region.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(required)]
     pub queue_url: Option<String>,

@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// What follows the words of a secret in names whose values only say where it is, or how it is treated.
-const HARMLESS_ENDINGS: [&str; 10] = [
-    "name", "file", "path", "size", "ttl", "seconds", "enabled", "limit", "count", "timeout",
+const HARMLESS_ENDINGS: [&str; 14] = [
+    "name", "file", "path", "url", "uri", "endpoint", "type", "size", "ttl", "seconds", "enabled", "limit", "count",
+    "timeout",
 ];
 
 /// Where a name's next word begins beside separators: `dbPassword`, `APIKey`.
@@ -35,11 +36,9 @@ pub(crate) fn is_secret(name: &str, value: &str) -> bool {
 pub(crate) fn is_secret_value(value: &str) -> bool {
     let names_one = || {
         NAMED.captures_iter(value).any(|found| {
-            let behind = &value[found.get_match().end()..];
-            let ends = |character: char| character.is_whitespace() || "\"',;&}])".contains(character);
             // The words of an ARN stand between colons, and name nothing.
             let is_inside = value[..found.get_match().start()].ends_with(':');
-            !is_inside && holds_secret(&found[1], &behind[..behind.find(ends).unwrap_or(behind.len())])
+            !is_inside && holds_secret(&found[1], &beginning(&value[found.get_match().end()..]))
         })
     };
     SECRET_VALUE.is_match(value) || names_one()
@@ -50,10 +49,20 @@ pub(crate) fn is_private_path(path: &str) -> bool {
     path.contains(".environment") || path.contains(".security") || promises_secret(&words(path))
 }
 
+/// Returns the first word of what stands behind a name within a value, or so much of it as tells what it is.
+fn beginning(text: &str) -> String {
+    let ends = |character: char| character.is_whitespace() || "\"',;&}])".contains(character);
+    text.chars()
+        .take_while(|character| !ends(*character))
+        .take(64)
+        .collect()
+}
+
 fn holds_secret(name: &str, value: &str) -> bool {
     let words = words(name);
     let ending = words.last().map(String::as_str).unwrap_or_default();
-    let is_reference = ending == "arn" && value.starts_with("arn:") || value.starts_with(['$', '<']);
+    let is_placeholder = value.starts_with("${") || (value.starts_with('<') && value.ends_with('>'));
+    let is_reference = is_placeholder || (ending == "arn" && value.starts_with("arn:"));
     let is_amount = ending == "tokens" && value.parse::<f64>().is_ok();
     let says_nothing = ["", "true", "false", "yes", "no", "null", "none"].contains(&value.to_lowercase().as_str());
     promises_secret(&words) && !HARMLESS_ENDINGS.contains(&ending) && !is_reference && !is_amount && !says_nothing
@@ -153,6 +162,7 @@ mod tests {
             ("COMPASS", "north"),
             ("KEY", "messageId"),
             ("TOKEN_LIMIT", "512"),
+            ("TOKEN_URL", "https://login.example/token"),
             ("PASSWORD_FILE", "/run/secrets/a"),
             ("USE_TOKEN", "true"),
             ("MONKEY_API", "x"),
@@ -196,6 +206,13 @@ mod tests {
             r#"{"token":null}"#,
         ] {
             assert!(!is_secret_value(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_judged_soon() {
+        for part in ["a:", "pass=${", "password=${x", "a=\"", "Basic "] {
+            assert!(!is_secret_value(&part.repeat(256 * 1024 / part.len())), "{part}");
         }
     }
 }

@@ -103,7 +103,7 @@ pub struct ErrorsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Duration>,
     /// What becomes of a message group of a FIFO queue when one of its messages failed for its own content and all retries. When missing
-    /// `dlq-and-continue` if there is a dead-letter topic, else `hold`. A standard queue has no order to keep.
+    /// `dlq-and-continue` if there is a dead-letter topic, else `hold`. A standard queue has no order to keep, so `hold` is refused beside one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_group_failure: Option<GroupFailure>,
 }
