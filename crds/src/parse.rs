@@ -191,7 +191,7 @@ fn connector_meaning(labels: &BTreeMap<String, String>, spec: &ConnectorSpec, un
     let within = |section: &str| unread.iter().any(|fault| is_within(&fault.path, section));
     let misspelt = || unread.iter().any(|fault| fault.remedy == "did you mean `profile`?");
     let mut faults = faults_of_idle(spec);
-    if unread.is_empty() {
+    if unread.is_empty() && faults.is_empty() {
         return faults;
     }
     faults.extend(match spec.profile.is_some() || within("spec.profile") || misspelt() {

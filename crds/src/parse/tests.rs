@@ -372,6 +372,8 @@ fn what_changes_nothing_beside_the_connectors_own_queue_is_refused() {
         "spec.errors.deadLetterTopic",
         "never written",
     );
+    let two = faults_of(&spec("orders", json!({ "onGroupFailure": "hold", "maxRetries": 101 })));
+    assert_eq!(paths(&two), ["spec.errors.onGroupFailure", "spec.errors.maxRetries"]);
     for (queue, errors) in [
         ("orders.fifo", hold),
         ("orders.fifo", json!({ "deadLetterTopic": "dead" })),
