@@ -70,7 +70,7 @@ fn parse(path: &Path) -> Result<Document, ConfigError> {
         })?;
     match nodes.as_slice() {
         [only] => match only.repeated().as_slice() {
-            [] => penstock_crds::parse_value(only.value()).map_err(|faults| faulty(path, &faults)),
+            [] => penstock_crds::parse_value(only.value()).map_err(|faults| faulty(path, &of_bridge(faults))),
             repeated => Err(faulty(path, repeated)),
         },
         others => Err(unread(format!(
@@ -78,6 +78,17 @@ fn parse(path: &Path) -> Result<Document, ConfigError> {
             others.len()
         ))),
     }
+}
+
+/// Leaves out what is missing for ECS: a bridge that is run by hand needs none of it.
+fn of_bridge(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let is_of_ecs = |fault: &Fault| {
+        ["spec.task.", "spec.service."]
+            .iter()
+            .any(|of| fault.path.starts_with(of))
+    };
+    faults.retain(|fault| !(fault.is_absence() && is_of_ecs(fault)));
+    faults
 }
 
 fn faulty(path: &Path, faults: &[Fault]) -> ConfigError {

@@ -170,6 +170,23 @@ fn a_document_with_a_fault_names_the_field() {
 }
 
 #[test]
+fn a_document_with_a_fault_lacks_nothing_that_only_ecs_needs() {
+    let alone = CONNECTOR.replace("profile: shared", "typo: 1");
+    let broken = file("alone.yaml", &alone);
+    let error = load(&["--connector", &broken.to_string_lossy()], &[])
+        .expect_err("a fault")
+        .to_string();
+    assert!(
+        error.contains("spec.typo") && error.contains("spec.kafka.bootstrapServers: is missing"),
+        "{error}"
+    );
+    assert!(
+        !error.contains("spec.service") && !error.contains("spec.task"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told_with_its_place_and_never_with_its_text() {
     let hidden = "hunter2";
     for (name, text, told) in [
