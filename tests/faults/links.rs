@@ -44,7 +44,7 @@ async fn a_link_that_is_cut_again_and_again_loses_and_repeats_nothing() {
 async fn records_whose_acknowledgement_is_lost_are_stored_once() {
     let lose_answers = async |rig: &Rig<'_>, bridge: &Bridge| {
         // What Kafka takes now, the bridge does not hear of. A connection that is just being made gets no further than its first question
-        // meanwhile, and nothing over it; then everything passes for a moment, and it is tried again.
+        // meanwhile, and nothing over it; then everything passes until it is heard that it does, and it is tried again.
         let mut is_unheard = false;
         for _ in 0..LATER.as_secs() / UNHEARD.as_secs() {
             rig.link().hold_answers();
@@ -52,7 +52,10 @@ async fn records_whose_acknowledgement_is_lost_are_stored_once() {
             if is_unheard {
                 break;
             }
+            let heard = bridge.metrics().await.expect("it answers").get("records_out_total");
             rig.link().open();
+            let hears = |metrics: &Metrics| metrics.get("records_out_total") > heard;
+            bridge.metrics_when("a connection that works again", hears).await;
         }
         assert!(is_unheard, "no record was stored of which the bridge did not hear");
         rig.link().cut();
