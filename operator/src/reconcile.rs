@@ -119,7 +119,7 @@ impl Error {
 pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, wanted: &Wanted) -> Next {
     let remembered = ctx.memory.get(name);
     let Some(judged) = accept(name, wanted, remembered.state.as_ref(), &ctx.home) else {
-        return farewell(ctx, name, &remembered).await;
+        return Box::pin(farewell(ctx, name, &remembered)).await;
     };
     let mut pass = Pass {
         name,
@@ -129,21 +129,19 @@ pub async fn reconcile<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, w
         made: 0,
         taken: Vec::new(),
     };
-    match pass.make(ctx).await {
-        Ok(made) => pass.finish(ctx, made).await,
+    // In boxes: a step's future is large, and whoever waits for it would have it on the stack, some copies of it in a debug build.
+    let made = match Box::pin(pass.make(ctx)).await {
+        Ok(made) => made,
         Err((made, error)) => {
             tracing::warn!(error = chain(&error), "Pass cut short");
             ctx.metrics.pass_failed(error.kind());
-            pass.finish(
-                ctx,
-                Made {
-                    failure: Some(error.failure()),
-                    ..made
-                },
-            )
-            .await
+            Made {
+                failure: Some(error.failure()),
+                ..made
+            }
         }
-    }
+    };
+    Box::pin(pass.finish(ctx, made)).await
 }
 
 struct Pass<'a> {
@@ -190,7 +188,7 @@ impl Pass<'_> {
         }
         made.observed = Some(observed);
         made.queue = queue;
-        let applied = self.apply(ctx, &plan).await;
+        let applied = Box::pin(self.apply(ctx, &plan)).await;
         plan.state = plan.state_after(self.made, &self.judged.state);
         made.plan = Some(plan);
         match applied {
