@@ -15,9 +15,11 @@ use prometheus_client::registry::Registry;
 
 use crate::cloud::Call;
 
+mod connect;
 mod progress;
 mod server;
 
+use connect::Connect;
 pub use progress::{AWS, JOURNAL, Limits, PASSES, Progress};
 pub use server::serve;
 
@@ -87,6 +89,7 @@ pub struct Metrics {
     info: Family<InfoLabels, Gauge>,
     /// The labels under which each connector stands in `info`, so that it stands there once.
     infos: Arc<Mutex<BTreeMap<Name, InfoLabels>>>,
+    connect: Connect,
 }
 
 impl fmt::Debug for Metrics {
@@ -119,6 +122,7 @@ impl Default for Metrics {
             restarts: Family::default(),
             info: Family::default(),
             infos: Arc::default(),
+            connect: Connect::default(),
         };
         metrics.registry = Arc::new(metrics.registered());
         metrics
@@ -127,7 +131,9 @@ impl Default for Metrics {
 
 impl Metrics {
     fn registered(&self) -> Registry {
-        let mut registry = Registry::with_prefix("penstock");
+        let mut all = Registry::default();
+        self.connect.register(&mut all);
+        let registry = all.sub_registry_with_prefix("penstock");
         registry.register("reconcile", "Passes made", self.passes.clone());
         registry.register("reconcile_errors", "Passes cut short, by step", self.errors.clone());
         registry.register("reconcile_duration_seconds", "Time a pass took", self.seconds.clone());
@@ -180,7 +186,7 @@ impl Metrics {
         let seconds = "Time a call to AWS took, without the wait for its turn";
         registry.register("aws_request_duration_seconds", seconds, self.call_seconds.clone());
         registry.register("aws_throttles", "Calls that AWS throttled", self.throttles.clone());
-        registry
+        all
     }
 
     /// Counts the time that a connector was due before its pass began.
@@ -257,6 +263,7 @@ impl Metrics {
             .any(|one| one.r#type == ConditionType::Ready && one.status == Truth::True);
         self.ready.get_or_create(&connector()).set(i64::from(ready));
         self.inform(name, status);
+        self.connect.observed(name, status);
         self.desired
             .get_or_create(&connector())
             .set(i64::from(status.tasks.desired));
@@ -309,6 +316,7 @@ impl Metrics {
         for family in [&self.ready, &self.desired, &self.running] {
             family.remove(&connector);
         }
+        self.connect.forget(name);
         self.reported.remove(&connector);
         self.restarts.remove(&connector);
         if let Some(labels) = self.lock_infos().remove(name) {

@@ -34,6 +34,38 @@ fn throttled_calls_and_refused_records_are_told() {
 }
 
 #[test]
+fn who_comes_from_kafka_connect_finds_its_names() {
+    let metrics = Metrics::default();
+    let name: Name = "orders".parse().expect("a sound name");
+    let observe = |health: &str, running: i32| {
+        let wire = serde_json::json!({
+            "apiVersion": "penstock.dev/v1", "kind": "Connector", "name": "orders", "time": "2026-11-21T12:00:00Z",
+            "health": health, "conditions": [], "tasks": {"desired": 2, "running": running, "pending": 0},
+        });
+        metrics.observed(&name, &serde_json::from_value(wire).expect("a small status"));
+    };
+    let status = |word: &str, value: i32| {
+        format!(r#"kafka_connect_connector_status{{connector="orders",status="{word}"}} {value}"#)
+    };
+    let failed =
+        |count: i32| format!(r#"kafka_connect_worker_connector_failed_task_count{{connector="orders"}} {count}"#);
+    for (health, running, word, count) in [
+        ("HEALTHY", 1, "running", 0),
+        ("DEGRADED", 1, "running", 1),
+        ("UNHEALTHY", 0, "failed", 2),
+        ("PAUSED", 0, "paused", 0),
+    ] {
+        observe(health, running);
+        for line in [status(word, 1), failed(count)] {
+            assert!(has(&metrics, &line), "{line} is not in\n{}", metrics.text());
+        }
+    }
+    assert!(has(&metrics, &status("failed", 0)));
+    observe("DELETED", 0);
+    assert!(!metrics.text().contains("orders"), "{}", metrics.text());
+}
+
+#[test]
 fn a_connector_is_informed_of_once_and_forgotten_when_it_is_deleted() {
     let metrics = Metrics::default();
     let name: Name = "orders".parse().expect("a sound name");
