@@ -55,7 +55,7 @@ pub(crate) async fn prove(args: &BridgeArgs) -> Result<bool, Error> {
     let shelves: Vec<Shelf> = lanes.iter().flat_map(shelves).collect();
     let reader = Reader::start(&broker, shelves.clone())?;
     let (tally, mut random) = (Tally::default(), Random::new(seed));
-    let quiet = async { tokio::try_join!(only_stops(args, &lanes, &mut random, &tally), stalled(args, &broker)) };
+    let quiet = async { tokio::try_join!(only_stops(args, &lanes, &mut random, &tally), stalled(args)) };
     let (calm, stalls) = tokio::select! {
         done = quiet => done?,
         never = progress(&lanes, &tally) => never,
@@ -162,8 +162,8 @@ async fn only_stops(
     }))
 }
 
-/// A stall of Kafka with the largest messages waiting, on queues and links of their own: most of the time nothing happens there.
-async fn stalled(args: &BridgeArgs, broker: &Broker) -> Result<[Option<u64>; 2], Error> {
+/// A stall of Kafka with the largest messages waiting, on queues, links and a broker of their own: most of the time nothing happens there.
+async fn stalled(args: &BridgeArgs) -> Result<[Option<u64>; 2], Error> {
     if args.stall == 0 {
         return Ok([None; 2]);
     }
@@ -172,10 +172,10 @@ async fn stalled(args: &BridgeArgs, broker: &Broker) -> Result<[Option<u64>; 2],
         args.stall
     );
     let length = Duration::from_secs(args.stall);
-    // Of its own as well, for it keeps what it holds in memory, several times over.
-    let sqs = ElasticMq::start().await?;
+    // SQS of its own as well, for it keeps what it holds in memory, several times over.
+    let (broker, sqs) = tokio::try_join!(Broker::start(), ElasticMq::start())?;
     let queues = [queue(&sqs, false).await, queue(&sqs, true).await];
-    let [standard, fifo] = queues.map(|queue| outlive(broker, queue, length));
+    let [standard, fifo] = queues.map(|queue| outlive(&broker, queue, length));
     let outlived = tokio::join!(standard, fifo);
     eprintln!("== the stall is over");
     Ok(outlived.into())
