@@ -171,9 +171,16 @@ async fn ten_idle_passes_write_nothing_and_a_count_that_others_set_stays() -> Ou
             .is_some_and(|scaling| scaling.not_scaled.is_some())
     };
     scene.status_when("scaling to come to rest", at_rest).await?;
-    let before = (scene.metrics().await?.writes(), records(&scene).await?);
+    let first = scene.metrics().await?;
+    let before = (first.writes(), records(&scene).await?);
     scene.passes(10).await?;
-    let after = (scene.metrics().await?.writes(), records(&scene).await?);
+    let last = scene.metrics().await?;
+    let after = (last.writes(), records(&scene).await?);
+    assert!(last.leads(), "{last:?}");
+    assert!(
+        last.last_progress(CONNECTOR) > first.last_progress(CONNECTOR),
+        "ten passes saw it do its job: {last:?}"
+    );
     let news = scene.stage.statuses(CONNECTOR).await?;
     let news = serde_json::to_string_pretty(news.get(before.1.1 - 1..).unwrap_or_default())?;
     assert_eq!(

@@ -210,6 +210,7 @@ async fn aws(config: &Config, owner: Owner, metrics: &Metrics) -> Result<Aws, Er
 impl Operator {
     async fn work(self, config: &Config, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         self.progress.begun();
+        self.ctx.metrics.leads(true);
         let mut passes = JoinSet::new();
         for _ in 0..config.concurrency {
             let (ctx, specs, queue) = (Arc::clone(&self.ctx), self.specs.clone(), Arc::clone(&self.queue));
@@ -222,6 +223,7 @@ impl Operator {
             reason = self.publisher.fenced() => Err(Error::GiveWay(reason)),
             never = self.go_round(config) => match never {},
         };
+        self.ctx.metrics.leads(!matches!(ended, Err(Error::GiveWay(_))));
         self.queue.close();
         tracing::info!("Finishing the passes in hand");
         let finished = tokio::time::timeout(config.shutdown_timeout, async {

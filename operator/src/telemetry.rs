@@ -76,12 +76,14 @@ pub struct Metrics {
     active: Gauge,
     orphans: Gauge,
     refused: Gauge,
+    leader: Gauge,
     drift: Family<ResourceLabel, Counter>,
     ready: Family<ConnectorLabel, Gauge>,
     health: Family<HealthLabels, Gauge>,
     desired: Family<ConnectorLabel, Gauge>,
     running: Family<ConnectorLabel, Gauge>,
     reported: Family<ConnectorLabel, Gauge<f64, AtomicU64>>,
+    progressed: Family<ConnectorLabel, Gauge<f64, AtomicU64>>,
     calls: Family<CallLabels, Counter>,
     throttles: Counter,
     call_seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
@@ -110,12 +112,14 @@ impl Default for Metrics {
             active: Gauge::default(),
             orphans: Gauge::default(),
             refused: Gauge::default(),
+            leader: Gauge::default(),
             drift: Family::default(),
             ready: Family::default(),
             health: Family::default(),
             desired: Family::default(),
             running: Family::default(),
             reported: Family::default(),
+            progressed: Family::default(),
             calls: Family::default(),
             throttles: Counter::default(),
             call_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 12))),
@@ -145,6 +149,8 @@ impl Metrics {
             self.queue_depth.clone(),
         );
         registry.register("reconcile_active", "Passes in hand", self.active.clone());
+        let leader = "1 while this process is the one that writes state and status, and so makes passes";
+        registry.register("reconcile_leader", leader, self.leader.clone());
         registry.register(
             "orphans",
             "Connectors with resources and without a document",
@@ -176,6 +182,12 @@ impl Metrics {
             "connector_last_status_timestamp_seconds",
             reported,
             self.reported.clone(),
+        );
+        let progressed = "When a pass last saw the connector do its job: it was Ready";
+        registry.register(
+            "connector_last_progress_timestamp_seconds",
+            progressed,
+            self.progressed.clone(),
         );
         registry.register(
             "spec_records_refused",
@@ -222,6 +234,11 @@ impl Metrics {
     /// Keeps the number of orphans.
     pub fn orphans(&self, count: usize) {
         self.orphans.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Keeps whether this process is the one writer of state and status.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// Keeps the number of records that were refused.
@@ -276,6 +293,9 @@ impl Metrics {
         )]
         let seconds = status.time.as_millisecond() as f64 / 1000.0;
         self.reported.get_or_create(&connector()).set(seconds);
+        if ready {
+            self.progressed.get_or_create(&connector()).set(seconds);
+        }
         for health in HEALTHS {
             let labels = HealthLabels {
                 connector: name.to_string(),
@@ -318,6 +338,7 @@ impl Metrics {
         }
         self.connect.forget(name);
         self.reported.remove(&connector);
+        self.progressed.remove(&connector);
         self.restarts.remove(&connector);
         if let Some(labels) = self.lock_infos().remove(name) {
             self.info.remove(&labels);

@@ -167,6 +167,17 @@ impl Metrics {
         self.sum(&format!("penstock_reconcile_errors_total{{kind=\"{kind}\""))
     }
 
+    /// Returns whether the operator says that it is the one writer.
+    pub fn leads(&self) -> bool {
+        self.0.get("penstock_reconcile_leader") == Some(&1.0)
+    }
+
+    /// Returns when a pass last saw the connector do its job, in seconds since 1970; nothing if none has.
+    pub fn last_progress(&self, connector: &str) -> Option<f64> {
+        let name = format!("penstock_connector_last_progress_timestamp_seconds{{connector=\"{connector}\"}}");
+        self.0.get(&name).copied()
+    }
+
     /// Returns how often an operation was called.
     pub fn calls(&self, operation: &str) -> f64 {
         let of_operation = |name: &&String| name.contains(&format!("op=\"{operation}\""));

@@ -34,6 +34,39 @@ fn throttled_calls_and_refused_records_are_told() {
 }
 
 #[test]
+fn progress_is_as_old_as_the_last_pass_that_found_the_connector_ready() {
+    let metrics = Metrics::default();
+    let name: Name = "orders".parse().expect("a sound name");
+    let observe = |time: &str, ready: &str| {
+        let condition = serde_json::json!({
+            "type": "Ready", "status": ready, "reason": "Running", "lastTransitionTime": "2026-11-21T12:00:00Z",
+        });
+        let wire = serde_json::json!({
+            "apiVersion": "penstock.dev/v1", "kind": "Connector", "name": "orders", "time": time,
+            "health": "HEALTHY", "conditions": [condition],
+        });
+        metrics.observed(&name, &serde_json::from_value(wire).expect("a small status"));
+    };
+    let line = |seconds: &str| {
+        format!(r#"penstock_connector_last_progress_timestamp_seconds{{connector="orders"}} {seconds}"#)
+    };
+    observe("1970-01-01T00:00:07Z", "Unknown");
+    assert!(
+        !metrics.text().contains("last_progress_timestamp_seconds{"),
+        "{}",
+        metrics.text()
+    );
+    for (time, ready, told) in [
+        ("1970-01-01T00:00:08Z", "True", "8.0"),
+        ("1970-01-01T00:00:09Z", "False", "8.0"),
+        ("1970-01-01T00:00:10.5Z", "True", "10.5"),
+    ] {
+        observe(time, ready);
+        assert!(has(&metrics, &line(told)), "{told} is not in\n{}", metrics.text());
+    }
+}
+
+#[test]
 fn who_comes_from_kafka_connect_finds_its_names() {
     let metrics = Metrics::default();
     let name: Name = "orders".parse().expect("a sound name");
