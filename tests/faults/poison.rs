@@ -39,13 +39,13 @@ fn ids(sent: &[Sent]) -> Vec<String> {
     ids
 }
 
-/// Returns once the broker holds to the lower limit. It answers before it does; but it does what it is told in order, so another topic, whose
-/// limit is lowered afterwards, tells.
-async fn lower_limit(rig: &Rig<'_>) {
+/// Returns once the broker holds to the lower limit, which a record of 60,000 bytes exceeds. It answers before it does; but it does what it is
+/// told in order, so another topic, whose limit is lowered afterwards, tells.
+async fn lower(rig: &Rig<'_>, limit: (&str, &str)) {
     let probe = unique("probe");
     rig.broker.topic(&probe, 1, &[]).await.expect("a topic");
     for topic in [&rig.topic, &probe] {
-        let lowered = rig.broker.change_topic(topic, LIMIT.0, LIMIT.1);
+        let lowered = rig.broker.change_topic(topic, limit.0, limit.1);
         lowered.await.expect("the limit is lowered");
     }
     let large = vec![b'x'; 60_000];
@@ -85,12 +85,41 @@ async fn a_limit_that_is_lowered_while_the_bridge_runs_makes_poison_of_what_is_l
         let bridge = rig.healthy_bridge().await;
         let before = rig.queue.send(&letters(&rig.queue)).await;
         rig.queue.emptied(LATER).await;
-        lower_limit(&rig).await;
+        lower(&rig, LIMIT).await;
         let after = rig.queue.send_after(&before, &letters(&rig.queue)).await;
         let (poison, _) = parted(after.clone());
         let sent: Vec<Sent> = before.into_iter().chain(after).collect();
         rig.finish(bridge, &sent, 0).await;
         assert_eq!(dead_ids(&rig).await, ids(&poison));
+    };
+    let [standard, fifo] = Queue::of_each_kind().await;
+    tokio::join!(run(standard), run(fifo));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_kafka_does_not_trust_makes_poison_of_nothing() {
+    let run = async |queue| {
+        let rig = Rig::new(Broker::shared().await, queue).await;
+        let (trust, for_ever) = ("message.timestamp.before.max.ms", i64::MAX.to_string());
+        lower(&rig, (trust, "0")).await;
+        let bridge = rig.healthy_bridge().await;
+        let sent = rig.queue.send(&rig.queue.letters(MESSAGES)).await;
+        let refused = wait_until("records refused for their time", LATER, || async {
+            let metrics = bridge.metrics().await.ok_or("it does not answer")?;
+            let refused = metrics.get("sink_errors_total");
+            if refused > 0.0 {
+                Ok(())
+            } else {
+                Err(format!("{refused} errors"))
+            }
+        });
+        refused.await.expect("the clock is not trusted");
+        let trusted = rig.broker.change_topic(&rig.topic, trust, &for_ever);
+        trusted.await.expect("the clock is trusted");
+        let metrics = bridge.metrics().await.expect("it answers");
+        assert_eq!(metrics.get("records_retried_total"), 0.0, "it is about no message");
+        rig.finish(bridge, &sent, 0).await;
+        assert_eq!(dead_ids(&rig).await, Vec::<String>::new());
     };
     let [standard, fifo] = Queue::of_each_kind().await;
     tokio::join!(run(standard), run(fifo));
@@ -199,7 +228,7 @@ async fn a_group_waits_behind_a_message_that_is_refused_until_it_passes_and_no_o
     let rig = Rig::new(Broker::shared().await, Queue::fifo().await).await;
     let rig = rig.set(json!({"errors": {"maxRetries": 100, "backoff": "1s"}}));
     let bridge = rig.healthy_bridge().await;
-    lower_limit(&rig).await;
+    lower(&rig, LIMIT).await;
     // Of the first of two groups one passes, one is refused, and eighteen come behind it.
     let mut letters = letters_in_groups(40, 2);
     letters[2].body = "too large for now ".repeat(5_000);

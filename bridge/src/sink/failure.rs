@@ -20,14 +20,14 @@ pub(crate) fn judge(error: &KafkaError) -> Failure {
 }
 
 /// Returns the exception that Kafka's own clients name for an error that lies in the record itself. Everything that is
-/// not on this list is about the broker, the topic or the caller's rights, and so may be mended while messages wait.
+/// not on this list is about the broker, the topic or the caller's rights, and so may be mended while messages wait. So is a
+/// timestamp that Kafka refuses: it is the time of the try by this machine's clock, and another try has another.
 fn exception(code: RDKafkaErrorCode) -> Option<&'static str> {
     match code {
         RDKafkaErrorCode::MessageSizeTooLarge => Some("org.apache.kafka.common.errors.RecordTooLargeException"),
         RDKafkaErrorCode::MessageBatchTooLarge => Some("org.apache.kafka.common.errors.RecordBatchTooLargeException"),
         RDKafkaErrorCode::InvalidMessage => Some("org.apache.kafka.common.errors.CorruptRecordException"),
         RDKafkaErrorCode::InvalidRecord => Some("org.apache.kafka.common.InvalidRecordException"),
-        RDKafkaErrorCode::InvalidTimestamp => Some("org.apache.kafka.common.errors.InvalidTimestampException"),
         _ => None,
     }
 }
@@ -66,6 +66,7 @@ mod tests {
             RDKafkaErrorCode::UnknownTopicOrPartition,
             RDKafkaErrorCode::UnknownTopic,
             RDKafkaErrorCode::NotEnoughReplicas,
+            RDKafkaErrorCode::InvalidTimestamp,
             RDKafkaErrorCode::PurgeInflight,
             RDKafkaErrorCode::Fatal,
         ] {

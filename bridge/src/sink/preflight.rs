@@ -45,7 +45,10 @@ pub async fn inspect(settings: &Settings, topic: &str) -> Result<TopicFacts, Top
         source,
     };
     let admin = Admin::connect(settings).await.map_err(unreachable)?;
-    match admin.describe(topic).await {
+    let described = admin.describe(topic).await;
+    // Its threads may wait for a name server, and whoever drops it waits for them: not the one thread that hears of a stop.
+    std::thread::spawn(move || drop(admin));
+    match described {
         Ok(Some(summary)) => {
             let limit = summary
                 .config
