@@ -9,6 +9,10 @@ use tokio::time::Instant;
 /// How long a part may have work and get nothing done.
 pub const STALLED_AFTER: Duration = Duration::from_secs(60);
 
+/// How long the sink may owe an answer for one message while others pass. A slow link that is full may take minutes for
+/// each; a part that gets nothing done at all is judged by [`STALLED_AFTER`].
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(300);
+
 /// How long the pump's own loop may stand still; it turns at least once a second.
 const LOOP_STALLED_AFTER: Duration = Duration::from_secs(20);
 
@@ -55,6 +59,8 @@ struct Watch {
     waiting: [Option<Instant>; 3],
     /// By part, when it was last begun anew.
     restarted: [Option<Instant>; 3],
+    /// Whether the sink owes an answer for a message for too long, though others may pass.
+    is_overdue: bool,
 }
 
 /// What `/healthz` says.
@@ -94,6 +100,7 @@ impl Health {
                 turned: now,
                 waiting: [None; 3],
                 restarted: [None; 3],
+                is_overdue: false,
             }),
         }
     }
@@ -135,6 +142,15 @@ impl Health {
         }
     }
 
+    /// Notes since when the sink has owed an answer for the message that has waited longest. Returns whether that is
+    /// overdue now and was not before.
+    pub fn owes(&self, since: Option<Instant>, now: Instant) -> bool {
+        let mut watch = self.watch();
+        let was_overdue = watch.is_overdue;
+        watch.is_overdue = since.is_some_and(|since| now.saturating_duration_since(since) > OVERDUE_AFTER);
+        watch.is_overdue && !was_overdue
+    }
+
     /// Says how things stand.
     pub fn report(&self, now: Instant) -> Report {
         let watch = self.watch();
@@ -174,13 +190,14 @@ fn reason(watch: &Watch, parts: &[PartReport], now: Instant) -> Option<String> {
         return Some(format!("its loop has stood still for {} s", still.as_secs()));
     }
     let stalled: Vec<_> = parts.iter().filter(|part| part.stalled).map(|part| part.part).collect();
-    (!stalled.is_empty()).then(|| {
-        format!(
-            "no progress for over {} s: {}",
-            STALLED_AFTER.as_secs(),
-            stalled.join(", ")
-        )
-    })
+    if !stalled.is_empty() {
+        let (seconds, stalled) = (STALLED_AFTER.as_secs(), stalled.join(", "));
+        return Some(format!("no progress for over {seconds} s: {stalled}"));
+    }
+    let seconds = OVERDUE_AFTER.as_secs();
+    watch
+        .is_overdue
+        .then(|| format!("Kafka has answered nothing for one of the messages for over {seconds} s"))
 }
 
 #[cfg(test)]
@@ -251,6 +268,24 @@ mod tests {
         );
         health.progressed(Part::Receive, start + minute * 2);
         assert_eq!(health.turned(start + minute * 5 / 2, work(true, false, false)), []);
+    }
+
+    #[tokio::test]
+    async fn one_message_without_an_answer_for_minutes_is_not_healthy_though_others_pass() {
+        let (health, start) = running();
+        let owed = Some(start);
+        for (seconds, news) in [(60, false), (301, true), (302, false)] {
+            let now = start + Duration::from_secs(seconds);
+            health.turned(now, work(true, true, true));
+            health.progressed(Part::Send, now);
+            health.progressed(Part::Settle, now);
+            health.progressed(Part::Receive, now);
+            assert_eq!(health.owes(owed, now), news);
+            assert_eq!(health.report(now).healthy, seconds == 60, "after {seconds} s");
+        }
+        let now = start + Duration::from_secs(303);
+        assert!(!health.owes(None, now));
+        assert!(health.report(now).healthy);
     }
 
     #[tokio::test]

@@ -274,12 +274,36 @@ impl<S: Source, K: Sink> Pump<S, K> {
         } else {
             self.settings.per_call
         };
+        // What rests makes no room for a while, and shall not keep the messages behind it from what room there is.
+        let only_rest = self.ready.is_empty() && self.slots.only_rest();
+        let most = if only_rest {
+            most.min(self.receivers.fitting(free_messages, free_bytes))
+        } else {
+            most
+        };
         while self.drain.is_none()
             && let Some(opened) = self
                 .receivers
                 .open(most, now, free_messages, free_bytes, self.slots.len())
         {
             self.call_receive(opened);
+        }
+        if only_rest && self.drain.is_none() && self.receivers.lack_room(now) {
+            self.cut_rests_short(now);
+        }
+    }
+
+    /// Tries again at once what was tried most often already, so that it is parked and makes room: waits for messages that
+    /// are refused for their content are a courtesy, and end where they would stop everything.
+    fn cut_rests_short(&mut self, now: Instant) {
+        let resting = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| matches!(slot.state, State::Backoff(_)));
+        let mut resting: Vec<_> = resting.map(|(id, slot)| (slot.refusals, id)).collect();
+        resting.sort_by_key(|(refusals, _)| std::cmp::Reverse(*refusals));
+        for (_, id) in resting.into_iter().take(self.settings.per_call as usize) {
+            self.rested(id, now);
         }
     }
 

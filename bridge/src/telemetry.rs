@@ -49,6 +49,8 @@ pub struct Counts {
     pub leases_extended: u64,
     /// Leases that ran out or were void while the message was held.
     pub leases_lost: u64,
+    /// For how many seconds the sink has owed an answer for the message that has waited longest for one.
+    pub longest_owed: u64,
     /// Receive calls that returned.
     pub receives: u64,
     /// Calls to the source that were made: receive, delete, and hide (which extends and gives back).
@@ -209,7 +211,7 @@ fn counters(counts: &Counts) -> [(&'static str, &'static str, u64); 15] {
     ]
 }
 
-fn gauges(counts: &Counts) -> [(&'static str, &'static str, u64); 3] {
+fn gauges(counts: &Counts) -> [(&'static str, &'static str, u64); 4] {
     [
         (
             "inflight",
@@ -222,16 +224,26 @@ fn gauges(counts: &Counts) -> [(&'static str, &'static str, u64); 3] {
             "Messages acknowledged by Kafka and not yet deleted",
             counts.deletes_pending,
         ),
+        (
+            "longest_unanswered_seconds",
+            "For how long Kafka has answered nothing for the message that has waited longest",
+            counts.longest_owed,
+        ),
     ]
 }
+
+/// How long an outage that begins again goes unsaid: where one call in ten fails, each success would end one.
+const FLICKERING: Duration = Duration::from_secs(10);
 
 /// An outage, said once as it begins and once as it ends, however often the call in between fails.
 #[derive(Debug)]
 pub struct Outage {
     what: &'static str,
     since: Option<Instant>,
-    /// The kinds that were said.
-    said: Vec<String>,
+    /// The kinds that were said, and when.
+    said: Vec<(String, Instant)>,
+    /// Whether this one was said.
+    is_said: bool,
 }
 
 impl Outage {
@@ -241,25 +253,45 @@ impl Outage {
             what,
             since: None,
             said: Vec::new(),
+            is_said: false,
         }
     }
 
     /// Takes note of a failure of that kind; another kind during an outage is said too.
     pub fn failed(&mut self, kind: &str, error: &dyn fmt::Display, now: Instant) {
-        self.since.get_or_insert(now);
-        if !self.said.iter().any(|said| said == kind) {
+        if self.is_news(kind, now) {
             tracing::warn!(kind, %error, "{} fails; it is tried again until it works", self.what);
-            self.said.push(kind.to_owned());
         }
     }
 
     /// Takes note of a success.
     pub fn worked(&mut self, now: Instant) {
-        self.said.clear();
-        if let Some(began) = self.since.take() {
-            let seconds = now.saturating_duration_since(began).as_secs_f64();
+        if let Some(seconds) = self.end(now) {
             tracing::info!(seconds, "{} works again", self.what);
         }
+    }
+
+    /// Whether the failure is to be said, which counts as saying it.
+    fn is_news(&mut self, kind: &str, now: Instant) -> bool {
+        let began = *self.since.get_or_insert(now);
+        let said = self.said.iter().position(|(said, _)| said == kind);
+        let is_news = said.is_none_or(|place| {
+            let at = self.said[place].1;
+            at < began && now.saturating_duration_since(at) >= FLICKERING
+        });
+        if is_news {
+            self.said.retain(|(said, _)| said != kind);
+            self.said.push((kind.to_owned(), now));
+            self.is_said = true;
+        }
+        is_news
+    }
+
+    /// Ends the outage, and returns how many seconds it took if that is to be said.
+    fn end(&mut self, now: Instant) -> Option<f64> {
+        let began = self.since.take()?;
+        let is_said = std::mem::take(&mut self.is_said);
+        is_said.then(|| now.saturating_duration_since(began).as_secs_f64())
     }
 }
 
@@ -344,6 +376,24 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_said_as_it_begins_and_ends_and_one_that_flickers_seldom() {
+        let mut outage = Outage::new("Sending");
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!(outage.is_news("throttle", start));
+        assert!(!outage.is_news("throttle", after(60)), "it is the same outage");
+        assert!(outage.is_news("denied", after(61)), "of another kind");
+        assert_eq!(outage.end(after(65)), Some(65.0));
+        assert_eq!(outage.end(after(65)), None);
+        for second in 66..71 {
+            assert!(!outage.is_news("denied", after(second)));
+            assert_eq!(outage.end(after(second)), None, "what nobody heard begin");
+        }
+        assert!(outage.is_news("denied", after(71)));
+        assert_eq!(outage.end(after(72)), Some(1.0));
     }
 
     #[tokio::test]

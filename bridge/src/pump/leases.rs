@@ -53,16 +53,33 @@ impl<S: Source, K: Sink> Pump<S, K> {
             self.lapse(id, now);
         }
         self.extend(due, now);
+        self.tell_of_debts(now);
+    }
+
+    fn tell_of_debts(&mut self, now: Instant) {
+        let owed = self.slots.longest_owed(now);
+        let age = owed.map(|since| now.saturating_duration_since(since));
+        self.counts.longest_owed = age.unwrap_or_default().as_secs();
+        if self.voice.health.owes(owed, now) {
+            tracing::error!(
+                seconds = self.counts.longest_owed,
+                "Kafka takes other messages and has answered nothing for one of them: a partition without a leader, or a \
+                 dead-letter topic that cannot be written"
+            );
+        }
     }
 
     fn extension_due(&self, slot: &Slot, half: Duration, now: Instant) -> Option<Duration> {
         let lease = &slot.lease;
-        let wanted = !lease.lost && !lease.extending && !slot.state.is_leaving() && now >= lease.not_before;
+        // What leaves is on its way, unless a stop has it wait for the last receive call.
+        let leaves =
+            slot.state.is_leaving() && !(self.is_return_held_up() && matches!(slot.state, State::Returning(_)));
+        let wanted = !lease.lost && !lease.extending && !leaves && now >= lease.not_before;
         let due = wanted && lease.until.saturating_duration_since(now) <= half;
         due.then(|| lease.extension(now, self.settings.visibility)).flatten()
     }
 
-    fn rested(&mut self, id: SlotId, now: Instant) {
+    pub(super) fn rested(&mut self, id: SlotId, now: Instant) {
         if !self.slots.get(id).is_some_and(|slot| slot.state.is_unsent()) {
             return self.settle_again(id, now);
         }

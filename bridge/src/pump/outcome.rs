@@ -58,7 +58,15 @@ impl<S: Source, K: Sink> Pump<S, K> {
             &mut self.counts.sent
         }) += 1;
         let lost = slot.lease.lost;
-        self.recent.remember(&slot.message, now);
+        if let Some(remembered) = self.recent.remember(&slot.message, now) {
+            let (window_seconds, remembered_seconds) = (self.settings.remember.as_secs(), remembered.as_secs());
+            tracing::warn!(
+                window_seconds,
+                remembered_seconds,
+                "More messages are stored within deduplicationWindow than are remembered; what the queue hands out again \
+                 after that time is stored twice"
+            );
+        }
         let group = self.group_of(id);
         self.slots.acknowledge(id, now);
         if lost {
@@ -83,6 +91,9 @@ impl<S: Source, K: Sink> Pump<S, K> {
         let Some(slot) = self.slots.get_mut(id) else { return };
         if slot.lease.lost || self.drain.is_some() {
             return self.give_back(id, Duration::ZERO, now);
+        }
+        if !matches!(failure, Failure::Unavailable(_)) {
+            slot.owed_since = None;
         }
         match failure {
             Failure::Neighbour => {

@@ -115,16 +115,14 @@ impl Receivers {
         held: usize,
     ) -> Option<Opened> {
         let open = self.open.len();
-        let held_back = self.not_before.is_some_and(|time| now < time) || !self.asks.is_empty();
-        if open >= self.wanted as usize || held_back {
+        if open >= self.wanted as usize || self.are_held_back(now) {
             return None;
         }
         let most = most.max(1);
         let again = self.repeatable(most, now);
         let max = again.map_or(most, |place| self.unanswered[place].max);
         let messages = max as usize;
-        // What travels is larger than what arrives: names, quotes and escapes.
-        let bytes = messages * (self.estimate + self.estimate / 4);
+        let bytes = messages * self.travelling();
         // A message may be larger than the whole limit; with nothing else held it passes all the same.
         let alone = held == 0 && open == 0;
         let room = free_messages >= self.reserved_messages + messages && free_bytes >= self.reserved_bytes + bytes;
@@ -157,6 +155,27 @@ impl Receivers {
         };
         self.open.insert(self.calls, reservation);
         Some(opened)
+    }
+
+    /// Returns the bytes of one message on its way, which are more than those that arrive: names, quotes and escapes.
+    fn travelling(&self) -> usize {
+        self.estimate + self.estimate / 4
+    }
+
+    /// Returns for how many messages there is room that no open call has reserved.
+    pub(crate) fn fitting(&self, free_messages: usize, free_bytes: usize) -> u32 {
+        let messages = free_messages.saturating_sub(self.reserved_messages);
+        let by_bytes = free_bytes.saturating_sub(self.reserved_bytes) / self.travelling().max(1);
+        u32::try_from(messages.min(by_bytes)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no call is open and none held back, so that nothing but a lack of room keeps one from being opened.
+    pub(crate) fn lack_room(&self, now: Instant) -> bool {
+        self.open.is_empty() && !self.are_held_back(now)
+    }
+
+    fn are_held_back(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|time| now < time) || !self.asks.is_empty()
     }
 
     /// Takes note of a reply that is larger than was reserved for it.

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use crate::source::Message;
 
-/// The most messages that are remembered; the oldest is forgotten for the newest. About 7 MiB.
+/// The most messages that are remembered; the oldest is forgotten for the newest. About 6 MiB.
 const MOST: usize = 65_536;
 
-/// A message by its group and its place there; by its id where it has no place.
-type Identity = (u64, u128);
+/// A message by its id, which every delivery of it bears. Its place in a group would not do: a queue that is made again
+/// may count from the beginning, and what is new there would be deleted unsent.
+type Identity = u128;
 
 /// The messages stored within the window.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Recent {
     stored: HashMap<Identity, Instant>,
     order: VecDeque<(Instant, Identity)>,
     hashers: [RandomState; 2],
+    falls_short: bool,
 }
 
 impl Recent {
@@ -34,21 +36,28 @@ impl Recent {
             stored: HashMap::new(),
             order: VecDeque::new(),
             hashers: [RandomState::new(), RandomState::new()],
+            falls_short: false,
         }
     }
 
-    /// Notes that the message was stored.
-    pub(crate) fn remember(&mut self, message: &Message, now: Instant) {
+    /// Notes that the message was stored. Returns, the first time that one is forgotten before its time, how long that one
+    /// was remembered.
+    pub(crate) fn remember(&mut self, message: &Message, now: Instant) -> Option<Duration> {
         if self.window.is_zero() {
-            return;
+            return None;
         }
         self.forget(now);
-        if self.order.len() == MOST {
-            self.forget_oldest();
-        }
+        let forgotten = if self.order.len() == MOST {
+            self.forget_oldest()
+        } else {
+            None
+        };
         let identity = self.identity(message);
         self.stored.insert(identity, now);
         self.order.push_back((now, identity));
+        let shortfall = forgotten.filter(|_| !self.falls_short)?;
+        self.falls_short = true;
+        Some(now.duration_since(shortfall))
     }
 
     /// Whether the message was stored within the window.
@@ -68,25 +77,18 @@ impl Recent {
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((stored, identity)) = self.order.pop_front() else {
-            return;
-        };
+    fn forget_oldest(&mut self) -> Option<Instant> {
+        let (stored, identity) = self.order.pop_front()?;
         // A message that was stored again later is remembered from then on.
         if self.stored.get(&identity) == Some(&stored) {
             self.stored.remove(&identity);
         }
+        Some(stored)
     }
 
     fn identity(&self, message: &Message) -> Identity {
-        let hash = |which: usize, text: &str| self.hashers[which].hash_one(text);
-        match (&message.group, message.sequence) {
-            (Some(group), Some(sequence)) => (hash(0, group), sequence),
-            _ => {
-                let id = u128::from(hash(0, &message.id)) << 64 | u128::from(hash(1, &message.id));
-                (0, id)
-            }
-        }
+        let [high, low] = [0, 1].map(|which: usize| u128::from(self.hashers[which].hash_one(&message.id)));
+        high << 64 | low
     }
 }
 
@@ -110,25 +112,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_place_in_another_group_is_another_message() {
-        let mut recent = Recent::new(WINDOW);
-        let now = Instant::now();
-        recent.remember(&grouped(7, "a"), now);
-        assert!(recent.holds(&grouped(7, "a"), now));
-        assert!(!recent.holds(&grouped(7, "b"), now));
-        assert!(!recent.holds(&grouped(8, "a"), now));
-    }
-
-    #[tokio::test]
     async fn it_never_remembers_more_than_its_limit() {
         let mut recent = Recent::new(WINDOW);
         let now = Instant::now();
-        for n in 0..=u32::try_from(MOST).expect("small") {
-            recent.remember(&message(n), now);
+        let most = u32::try_from(MOST).expect("small");
+        for n in 0..most {
+            assert_eq!(recent.remember(&message(n), now), None);
         }
+        let second = Duration::from_secs(1);
+        assert_eq!(recent.remember(&message(most), now + second), Some(second), "told once");
+        assert_eq!(recent.remember(&message(most + 1), now + second), None);
         assert_eq!((recent.stored.len(), recent.order.len()), (MOST, MOST));
-        assert!(!recent.holds(&message(0), now));
-        assert!(recent.holds(&message(1), now));
+        assert!(!recent.holds(&message(1), now));
+        assert!(recent.holds(&message(2), now));
+    }
+
+    #[tokio::test]
+    async fn the_same_place_in_a_queue_that_was_made_again_is_another_message() {
+        let mut recent = Recent::new(WINDOW);
+        let now = Instant::now();
+        let of_the_former = Message {
+            id: "of the former queue".to_owned(),
+            ..grouped(7, "a")
+        };
+        recent.remember(&of_the_former, now);
+        assert!(recent.holds(&of_the_former, now));
+        assert!(!recent.holds(&grouped(7, "a"), now));
     }
 
     #[tokio::test]

@@ -81,8 +81,12 @@ impl<S: Source, K: Sink> Pump<S, K> {
 
     /// During a stop nothing is given back while a receive call is open: the queue would hand it to that very call, and
     /// count one more delivery each time.
+    pub(super) fn is_return_held_up(&self) -> bool {
+        self.drain.is_some() && self.receivers.in_flight() > 0
+    }
+
     fn release(&mut self, now: Instant) {
-        if self.drain.is_some() && self.receivers.in_flight() > 0 {
+        if self.is_return_held_up() {
             return;
         }
         while self.settle_calls < self.most_settle_calls() && !self.returns.is_empty() {

@@ -150,6 +150,8 @@ pub(crate) struct Slot {
     pub(crate) settle_failures: u32,
     /// What is wrong with it, once it is bound for the dead letters.
     pub(crate) cause: Option<Cause>,
+    /// Since when the sink has owed an answer for it, as [`Slots::longest_owed`] saw.
+    pub(crate) owed_since: Option<Instant>,
 }
 
 /// Everything that is held.
@@ -188,6 +190,7 @@ impl Slots {
             outages: 0,
             settle_failures: 0,
             cause: None,
+            owed_since: None,
         });
         self.bytes += bytes;
         self.unacknowledged += 1;
@@ -307,6 +310,26 @@ impl Slots {
         self.at_sink
     }
 
+    /// Returns since when the sink has owed an answer for the message that has waited longest for one. Others may pass all
+    /// the while: one partition without a leader holds up its own messages, and a dead-letter topic that is gone its.
+    pub(crate) fn longest_owed(&mut self, now: Instant) -> Option<Instant> {
+        let slots = self.entries.iter_mut().filter_map(|(_, slot)| slot.as_mut());
+        let owed = slots.filter_map(|slot| {
+            if slot.state.burdens_sink() {
+                slot.owed_since.get_or_insert(now);
+            } else if slot.state != State::Waiting {
+                slot.owed_since = None;
+            }
+            slot.owed_since
+        });
+        owed.min()
+    }
+
+    /// Whether something is held, and all of it waits out a refusal for its content or is to be sent.
+    pub(crate) fn only_rest(&self) -> bool {
+        !self.is_empty() && self.at_sink == 0 && self.leaving == 0 && self.unacknowledged == self.len()
+    }
+
     /// Returns how many messages are on their way back.
     pub(crate) fn leaving(&self) -> usize {
         self.leaving
@@ -384,5 +407,28 @@ mod tests {
         }
         slots.remove(id);
         assert_eq!(slots.at_sink(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_owed_from_the_first_try_on_until_there_is_a_verdict() {
+        let mut slots = Slots::default();
+        let start = Instant::now();
+        let id = slots.insert(message(1), start, MINUTE);
+        assert_eq!(slots.longest_owed(start), None);
+        for (minutes, state, since) in [
+            (1, State::Sending, Some(1)),
+            (2, State::Outage(start), Some(1)),
+            (3, State::Waiting, Some(1)),
+            (4, State::Sending, Some(1)),
+            (5, State::Backoff(start), None),
+            (6, State::Sending, Some(6)),
+        ] {
+            slots.set_state(id, state);
+            let later = slots.insert(message(100 + minutes), start, MINUTE);
+            slots.set_state(later, State::Sending);
+            let owed = slots.longest_owed(start + MINUTE * minutes);
+            slots.remove(later);
+            assert_eq!(owed, Some(start + MINUTE * since.unwrap_or(minutes)));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::health::STALLED_AFTER;
+use crate::health::{OVERDUE_AFTER, STALLED_AFTER};
 use crate::pump::Settings;
 use crate::pump::fake::{Rig, message, settings, too_large};
 use crate::sink::Failure;
@@ -555,4 +555,66 @@ async fn every_lease_is_extended_however_many_there_are() {
     })
     .await;
     assert_eq!(rig.counts().leases_lost, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_message_without_an_answer_turns_health_red_although_the_others_pass() {
+    let rig = Rig::start(settings(), [], |_, sink| {
+        sink.fail("message-0", std::iter::repeat_n(gone(), 10_000))
+    });
+    let mut number = 0;
+    let began = tokio::time::Instant::now();
+    while began.elapsed() <= OVERDUE_AFTER + Duration::from_secs(1) {
+        rig.queue.push(message(number));
+        number += 1;
+        rig.pass(Duration::from_secs(5)).await;
+        let report = rig.voice.health.report(tokio::time::Instant::now());
+        assert_eq!(
+            report.healthy,
+            began.elapsed() <= OVERDUE_AFTER,
+            "{:?} {report:?}",
+            began.elapsed()
+        );
+    }
+    assert_eq!(rig.counts().sent, u64::from(number) - 1);
+    assert!(rig.counts().longest_owed >= 300, "{:?}", rig.counts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_wait_out_their_refusals_do_not_keep_others_from_their_turn() {
+    let patient = Settings {
+        max_messages: 20,
+        max_retries: 10,
+        backoff: Duration::from_secs(600),
+        ..settings()
+    };
+    let poison = 100;
+    let rig = Rig::start(patient, (0..poison).map(message), |_, sink| {
+        (0..poison).for_each(|n| sink.poison(&format!("message-{n}")));
+    });
+    rig.until("the table is full", |rig| rig.counts().in_flight == 20).await;
+    rig.queue.push(message(1000));
+    let began = tokio::time::Instant::now();
+    rig.until("the neighbour is through", |rig| {
+        rig.sink.stored().contains(&"message-1000".to_owned())
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(600), "{:?}", began.elapsed());
+    rig.until("all are parked", |rig| rig.counts().dead_lettered == u64::from(poison))
+        .await;
+    assert_eq!(rig.counts().retried, u64::from(poison) * 10, "each had its tries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_message_that_rests_what_fits_is_received() {
+    let small = Settings {
+        max_bytes: 5_000,
+        backoff: Duration::from_secs(600),
+        ..settings()
+    };
+    let rig = Rig::start(small, [message(0)], |_, sink| sink.poison("message-0"));
+    rig.until("it rests", |rig| rig.counts().retried == 1).await;
+    (1..=5).for_each(|n| rig.queue.push(message(n)));
+    rig.until("the others pass", |rig| rig.counts().sent == 5).await;
+    assert_eq!(rig.counts().retried, 1, "its wait was not cut short");
 }

@@ -160,3 +160,26 @@ async fn a_bridge_that_is_stopped_as_it_begins_opens_no_poll() {
     assert_eq!((ending, queue.attempts().len()), (Ending::Drained, 0));
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_given_back_is_ours_until_the_last_poll_has_ended() {
+    let short = Settings {
+        visibility: Duration::from_secs(10),
+        ..settings()
+    };
+    let gone = || Failure::Unavailable("gone".to_owned());
+    let rig = Rig::start(short, [message(0)], |_, sink| {
+        sink.fail("message-0", std::iter::repeat_n(gone(), 1000))
+    });
+    rig.until("it waits and a poll is open", |rig| {
+        rig.counts().sink_errors > 0 && rig.queue.open_receives() == 1
+    })
+    .await;
+    let (ending, took, queue, _, counts) = rig.stop().await;
+    assert!(
+        took > Duration::from_secs(10),
+        "the poll lasted longer than the lease: {took:?}"
+    );
+    assert_eq!((ending, queue.hidden()), (Ending::Drained, vec![]));
+    assert_eq!((queue.deliveries("message-0"), counts.leases_lost), (1, 0));
+}
