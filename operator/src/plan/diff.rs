@@ -48,22 +48,25 @@ const CLEANED_PER_PASS: usize = 5;
 pub fn diff(desired: &Resources, observed: &Observed, rules: &Rules) -> Vec<Action> {
     let foreign = observed.is_taken();
     let mut actions = Vec::new();
+    let scaling = desired.scaling.as_ref();
     match &desired.service {
-        Some(service) if !foreign => {
-            match observed.life {
-                ServiceLife::Draining => {}
-                // Who pauses or waits for a task must not wait for a change of the service that AWS may refuse.
-                ServiceLife::Active if count_is_urgent(observed, rules) => {
-                    scaling_steps(desired.scaling.as_ref(), observed, rules, &mut actions);
-                    service_steps(service, observed, rules, &mut actions);
-                }
-                ServiceLife::Active | ServiceLife::Absent => {
-                    service_steps(service, observed, rules, &mut actions);
-                    scaling_steps(desired.scaling.as_ref(), observed, rules, &mut actions);
-                }
+        Some(service) if !foreign => match observed.life {
+            ServiceLife::Draining => alarm_steps(desired, observed, rules, &mut actions),
+            // Who pauses or waits for a task must not wait for a change of the service that AWS may refuse; nor may the
+            // alarms, which are muted with the tasks and armed with them.
+            ServiceLife::Active if count_is_urgent(observed, rules) => {
+                count_steps(scaling, observed, rules, &mut actions);
+                alarm_steps(desired, observed, rules, &mut actions);
+                policy_steps(scaling, observed, &mut actions);
+                service_steps(service, observed, rules, &mut actions);
             }
-            alarm_steps(desired, observed, rules, &mut actions);
-        }
+            ServiceLife::Active | ServiceLife::Absent => {
+                service_steps(service, observed, rules, &mut actions);
+                count_steps(scaling, observed, rules, &mut actions);
+                policy_steps(scaling, observed, &mut actions);
+                alarm_steps(desired, observed, rules, &mut actions);
+            }
+        },
         _ => removal_steps(observed, foreign, &mut actions),
     }
     if actions.is_empty() {
@@ -144,7 +147,7 @@ fn first_count(rule: CountRule) -> i32 {
 
 /// Every registration clamps the live count into its range. So a sleeper is first given tasks and then a bound of 1, and
 /// first a bound of 0 and then no task: in between, nobody else moves the count the wrong way.
-fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
+fn count_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
     let foreign = observed.foreign.contains_key(FOREIGN_TARGET);
     let exists = observed.life == ServiceLife::Active;
     let count = observed.counts.desired;
@@ -172,9 +175,6 @@ fn scaling_steps(desired: Option<&Scaling>, observed: &Observed, rules: &Rules, 
         CountRule::Fixed(fixed) if exists && count != fixed => actions.push(set(fixed, CountCause::Fixed)),
         _ => {}
     }
-    if let Some(desired) = desired.filter(|_| !foreign) {
-        policy_steps(desired, current, actions);
-    }
 }
 
 /// Registers the target when it differs, and also when somebody put the count outside its bounds: AWS moves it back in.
@@ -194,8 +194,11 @@ fn target_step(desired: &Scaling, observed: &Observed, rules: &Rules, actions: &
     }
 }
 
-fn policy_steps(desired: &Scaling, current: Option<&Scaling>, actions: &mut Vec<Action>) {
-    let current = current.map(|current| &current.policies);
+fn policy_steps(desired: Option<&Scaling>, observed: &Observed, actions: &mut Vec<Action>) {
+    let Some(desired) = desired.filter(|_| !observed.foreign.contains_key(FOREIGN_TARGET)) else {
+        return;
+    };
+    let current = observed.resources.scaling.as_ref().map(|current| &current.policies);
     for (name, policy) in &desired.policies {
         if current.and_then(|current| current.get(name)) != Some(policy) {
             actions.push(Action::PutScalingPolicy {

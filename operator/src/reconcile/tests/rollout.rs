@@ -147,6 +147,26 @@ async fn a_request_is_done_though_an_alarm_is_refused_after_it() {
 }
 
 #[tokio::test]
+async fn alarms_are_muted_with_the_tasks_and_armed_with_them_though_aws_refuses_the_service() {
+    let (world, _) = running().await;
+    let told = with_image("penstock-bridge:2", 8);
+    world.cloud.refuse("RegisterTaskDefinition");
+    for (mode, armed) in [(TargetMode::Paused, false), (TargetMode::Running, true)] {
+        let target = TargetStateSpec {
+            state: Some(mode),
+            ..TargetStateSpec::default()
+        };
+        world.pass(&asking(&told, target)).await;
+        world.is(ConditionType::Synced, Truth::False, "ApplyFailed");
+        let observed = world.cloud.observed(&orders());
+        assert_eq!(observed.counts.desired > 0, armed);
+        let alarms: Vec<_> = observed.resources.alarms.into_values().collect();
+        assert_eq!(alarms.len(), 4);
+        assert!(alarms.iter().all(|alarm| alarm.actions_enabled == armed), "{mode:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_first_deployment_that_failed_is_made_once_more_when_the_user_asks() {
     let world = World::new();
     world.cloud.set_queue(busy());
