@@ -41,6 +41,12 @@ pub fn resolve(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorS
     faults.or(connector)
 }
 
+/// Resolves a document that was accepted before, whatever today's rules say of it: they may have become stricter since, and
+/// what is in force stays so until a better one is accepted.
+pub fn resolve_accepted(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpec) -> Connector {
+    connector(name, labels, spec, &mut Faults::default())
+}
+
 /// Resolves what one bridge needs, for a bridge that is started by hand: nothing about ECS has to be there.
 pub fn resolve_bridge(name: &Name, spec: &ConnectorSpec) -> Result<BridgeConfig, Vec<Fault>> {
     let mut faults = Faults::default();

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use penstock_crds::{
     Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Name, Phase, ProfileSpec, State, TargetMode,
-    TargetStateSpec, check_connector, merge, resolve, spec_hash,
+    TargetStateSpec, check_connector, merge, resolve, resolve_accepted, spec_hash,
 };
 
 use crate::plan::home::Home;
@@ -229,7 +229,7 @@ fn remember_labels(state: &mut State, before: Option<&Accepted>) {
 /// Returns the last accepted document in full; nothing when none was accepted.
 pub fn in_force(name: &Name, state: &State) -> Option<Connector> {
     let accepted = state.accepted.as_ref()?;
-    resolve(name, &accepted.labels, &accepted.spec).ok()
+    Some(resolve_accepted(name, &accepted.labels, &accepted.spec))
 }
 
 fn candidate(name: &Name, wanted: &Wanted, written: &Written) -> Result<(Accepted, Connector), Vec<Fault>> {

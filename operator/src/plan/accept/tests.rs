@@ -198,3 +198,21 @@ fn what_was_only_ever_refused_is_no_orphan() {
     let nothing = accept(&orders(), &Wanted::default(), Some(&accepted()), &home()).expect("a state");
     assert_eq!(nothing.verdict, Verdict::Orphan);
 }
+
+#[test]
+fn what_was_accepted_stays_in_force_though_the_rules_have_become_stricter_since() {
+    let mut last = accepted();
+    let remembered = &mut last.accepted.as_mut().expect("it was accepted").spec;
+    remembered.task.as_mut().expect("the sample has a task").memory = Some(500);
+    let mut same = wanted(remembered.clone(), 7, "topic/0/7");
+    same.target = asked(TargetMode::Paused);
+    let now = judged(&same, &last);
+    assert_eq!((mode(&now), now.faults.len()), (TargetMode::Paused, 1));
+    let Verdict::Keep(connector, _) = &now.verdict else {
+        panic!("it is wanted: {:?}", now.verdict)
+    };
+    assert_eq!(connector.task.memory, 500);
+    let moved = judged(&wanted(elsewhere(), 8, "topic/0/7"), &last);
+    assert_eq!(moved.faults[0].path, "spec.service.cluster");
+    assert_eq!(moved.state.accepted, last.accepted, "the service is where it was");
+}
