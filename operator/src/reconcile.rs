@@ -186,7 +186,8 @@ impl Pass<'_> {
             seen.queue = queue.depth;
             plan = decide(self.judged, seen);
         }
-        made.observed = Some(observed);
+        // Nobody looked at an orphan, so what was told of it last stays.
+        made.observed = Some(observed).filter(|_| self.judged.verdict != Verdict::Orphan);
         made.queue = queue;
         let applied = Box::pin(self.apply(ctx, &plan)).await;
         plan.state = plan.state_after(self.made, &self.judged.state);

@@ -189,7 +189,7 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
         .any(|one| one.r#type == ConditionType::Progressing && one.status == Truth::True);
     if progressing || !outcome.taken.is_empty() {
         Next::After(IN_MOTION)
-    } else if status.tasks.running != status.tasks.desired || status.tasks.pending > 0 || is_awaited(outcome, status) {
+    } else if outcome.observed.is_some_and(is_moving) || is_awaited(outcome, status) {
         Next::After(if outcome.observed.is_some_and(|seen| seen.last_failure.is_some()) {
             TASKS_FAILING
         } else {
@@ -201,6 +201,11 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     } else {
         Next::Resync
     }
+}
+
+/// Whether tasks are about to start or to stop.
+fn is_moving(observed: &Observed) -> bool {
+    observed.counts.running != observed.counts.desired || observed.counts.pending > 0
 }
 
 /// Whether tasks run that have yet to show that they are healthy. What a permission keeps from being read changes when

@@ -296,15 +296,24 @@ async fn a_withdrawn_connector_leaves_nothing_and_says_so() {
 
 #[tokio::test]
 async fn a_connector_without_document_and_tombstone_is_reported_and_kept() {
-    let (world, _) = settled(Scenario::Delete).await;
+    let (world, told) = running().await;
+    world.cloud.meddle(&orders(), |observed| observed.counts.running = 2);
+    world.pass(&told).await;
     world.cloud.take_calls();
-    world.pass(&Wanted::default()).await;
+    let before = world.status().expect("it runs");
+    let next = world.pass(&Wanted::default()).await;
+    assert_eq!(next, Next::Resync, "nobody looks at what moves there");
     assert_eq!(world.cloud.take_calls(), Vec::<String>::new());
     assert_eq!(world.cloud.observed(&orders()).life, ServiceLife::Active);
     assert_eq!(
         world.condition(ConditionType::Degraded),
         (Truth::True, "Orphaned".to_owned())
     );
+    let told = world.message(ConditionType::Degraded);
+    assert!(told.contains("a null record") && !told.contains("prune"), "{told}");
+    let after = world.status().expect("written");
+    assert_eq!((after.resources, after.tasks), (before.resources, before.tasks));
+    assert_eq!(after.tasks.running, 2, "they go on");
 }
 
 #[tokio::test]
