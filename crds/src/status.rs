@@ -75,9 +75,9 @@ pub enum Health {
     Unhealthy,
     /// Some tasks run, or the last rollout failed, or the latest document was refused.
     Degraded,
-    /// Paused on request.
+    /// Paused on request, and no task is left.
     Paused,
-    /// Stopped on request.
+    /// Stopped on request or withdrawn, and no task is left.
     Stopped,
     /// Tasks are being replaced on request.
     Restarting,

@@ -12,7 +12,7 @@ use crate::plan::accept::{Judged, Verdict};
 use crate::plan::decide::Plan;
 use crate::plan::desired::{Surroundings, is_foreign_queue, uses_container_insights};
 use crate::plan::owner::Owner;
-use crate::plan::resources::{Observed, QueueDepth, ServiceLife, Tasks};
+use crate::plan::resources::{FOREIGN_SERVICE, Observed, QueueDepth, ServiceLife, Tasks};
 
 mod conditions;
 mod ownership;
@@ -183,10 +183,7 @@ pub fn next(outcome: Outcome<'_>, status: &Status) -> Next {
     if is_in_vain(outcome.previous, status) {
         return Next::Backoff;
     }
-    let progressing = status
-        .conditions
-        .iter()
-        .any(|one| one.r#type == ConditionType::Progressing && one.status == Truth::True);
+    let progressing = holds(&status.conditions, ConditionType::Progressing, Truth::True);
     if progressing || !outcome.taken.is_empty() {
         Next::After(IN_MOTION)
     } else if outcome.observed.is_some_and(is_moving) || is_awaited(outcome, status) {
@@ -234,16 +231,16 @@ fn is_in_vain(previous: Option<&Status>, status: &Status) -> bool {
 }
 
 fn health(outcome: Outcome<'_>, conditions: &[Condition], gone: bool) -> Health {
-    let is = |kind, truth| conditions.iter().any(|one| one.r#type == kind && one.status == truth);
+    let is = |kind, truth| holds(conditions, kind, truth);
     let state = outcome.plan.map_or(&outcome.judged.state, |plan| &plan.state);
     match &outcome.judged.verdict {
         Verdict::Remove if gone => Health::Deleted,
-        Verdict::Remove => Health::Stopped,
+        Verdict::Remove => without_tasks(outcome, conditions, Health::Stopped),
         Verdict::Refuse => Health::Unassigned,
         Verdict::Orphan => Health::Degraded,
         Verdict::Keep(..) => match state.phase {
-            Phase::Paused => Health::Paused,
-            Phase::Stopped => Health::Stopped,
+            Phase::Paused => without_tasks(outcome, conditions, Health::Paused),
+            Phase::Stopped => without_tasks(outcome, conditions, Health::Stopped),
             _ if outcome.observed.is_none() => Health::Unassigned,
             _ if is(ConditionType::Ready, Truth::False) && is(ConditionType::Progressing, Truth::True) => {
                 if outcome
@@ -261,6 +258,22 @@ fn health(outcome: Outcome<'_>, conditions: &[Condition], gone: bool) -> Health 
             _ => Health::Healthy,
         },
     }
+}
+
+/// Returns the word of a connector that shall run no task: `rests` only once none is seen to run, as AWS may refuse to stop
+/// them. The tasks of a service that lost its tags are not seen.
+fn without_tasks(outcome: Outcome<'_>, conditions: &[Condition], rests: Health) -> Health {
+    let is_seen = |observed: &Observed| !observed.foreign.contains_key(FOREIGN_SERVICE);
+    match outcome.observed {
+        None => Health::Unassigned,
+        Some(observed) if observed.counts.running == 0 && is_seen(observed) => rests,
+        Some(_) if holds(conditions, ConditionType::Degraded, Truth::True) => Health::Degraded,
+        Some(_) => Health::Restarting,
+    }
+}
+
+fn holds(conditions: &[Condition], kind: ConditionType, truth: Truth) -> bool {
+    conditions.iter().any(|one| one.r#type == kind && one.status == truth)
 }
 
 fn resources(outcome: Outcome<'_>, observed: &Observed) -> Vec<ResourceStatus> {

@@ -1,11 +1,12 @@
 //! What a status says, from outcomes at named times.
 
-use penstock_crds::Phase;
+use penstock_crds::{Phase, State};
 
 use super::*;
 use crate::cloud::fake::nothing;
 use crate::plan::accept::accept;
 use crate::plan::desired::desired;
+use crate::plan::owner::Holder;
 use crate::plan::resources::{Counts, Deployment, DeploymentProgress};
 use crate::samples::{connector, home, orders, orders_spec, owner, wanted};
 
@@ -146,4 +147,44 @@ fn samples_of_before_a_change_of_the_count_are_not_held_against_it() {
     let later = at(900, &sampled(4, &[3.0, 3.0, 4.0]), Some(&after));
     assert!(!is_mistrusted(&later));
     assert_eq!(later.tasks.running_since, Timestamp::from_second(500).ok());
+}
+
+#[test]
+fn paused_stopped_and_withdrawn_are_said_to_rest_once_no_task_is_seen_to_run() {
+    let resting = |phase, verdict: Option<Verdict>| {
+        let judged = judged();
+        Judged {
+            verdict: verdict.unwrap_or(judged.verdict),
+            state: State { phase, ..judged.state },
+            ..judged
+        }
+    };
+    let refused = Failure {
+        message: "AWS refused UpdateService".to_owned(),
+        reason: "ApplyFailed",
+        waiting: false,
+    };
+    for (judged, word) in [
+        (resting(Phase::Paused, None), Health::Paused),
+        (resting(Phase::Stopped, None), Health::Stopped),
+        (resting(Phase::Awake, Some(Verdict::Remove)), Health::Stopped),
+    ] {
+        let told = |observed: Option<&Observed>, failure| {
+            status(Outcome {
+                observed,
+                failure,
+                ..outcome(0, &nothing(), None, &orders(), &judged, &owner())
+            })
+            .health
+        };
+        assert_eq!(told(Some(&sampled(2, &[])), None), Health::Restarting);
+        assert_eq!(told(Some(&sampled(2, &[])), Some(&refused)), Health::Degraded);
+        assert_eq!(told(Some(&sampled(0, &[])), Some(&refused)), word);
+        assert_eq!(told(None, Some(&refused)), Health::Unassigned);
+        let taken = Observed {
+            foreign: [(FOREIGN_SERVICE.to_owned(), Holder::default())].into(),
+            ..nothing()
+        };
+        assert_ne!(told(Some(&taken), None), word, "its tasks were not looked for");
+    }
 }
