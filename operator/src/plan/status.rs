@@ -19,8 +19,6 @@ mod ownership;
 
 pub use ownership::{ORPHANED, is_orphaned, name_taken};
 
-pub use conditions::tasks_were_ready;
-
 /// Everything that a status is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome<'a> {
@@ -208,7 +206,7 @@ fn is_moving(observed: &Observed) -> bool {
 /// Whether tasks run that have yet to show that they are healthy. What a permission keeps from being read changes when
 /// somebody grants it, which nobody need watch for.
 fn is_awaited(outcome: Outcome<'_>, status: &Status) -> bool {
-    let is_ready = tasks_were_ready(Some(status));
+    let is_ready = holds(&status.conditions, ConditionType::Ready, Truth::True);
     outcome.observed.is_some_and(|observed| match &observed.tasks {
         Tasks::Seen(seen) => !is_ready || seen.healthy < observed.counts.running,
         Tasks::Unknown { denied, .. } => !is_ready && !denied,

@@ -17,6 +17,8 @@ use scaling::scaling_limited;
 const TASKS_RUNNING: &str = "TasksRunning";
 /// The reason of a connector too few of whose tasks pass their health check.
 const NOT_HEALTHY: &str = "NotHealthy";
+/// The reason of a connector whose tasks ran and could not be asked for their health.
+const HEALTH_UNKNOWN: &str = "HealthUnknown";
 /// The reason of a connector whose queue could not be read, though something depends on it.
 const QUEUE_UNKNOWN: &str = "QueueUnknown";
 
@@ -182,14 +184,15 @@ fn while_replaced(observed: &Observed, fewest: u32) -> Judgement {
 }
 
 /// Whether a status says that the connector's tasks work.
-pub fn tasks_were_ready(status: Option<&Status>) -> bool {
+fn tasks_were_ready(status: Option<&Status>) -> bool {
     let conditions = status.into_iter().flat_map(|status| &status.conditions);
     let mut ready = conditions.filter(|one| one.r#type == ConditionType::Ready && one.status == Truth::True);
     ready.any(|one| one.reason == TASKS_RUNNING)
 }
 
 /// Judges tasks that run, and that no deployment watches, by their health check. That a deployment ended well is not
-/// enough: the count may have risen since. Tasks that were ready before stay so while nobody could ask.
+/// enough: the count may have risen since. Tasks that were ready before stay so over one failure to ask, unless AWS denies
+/// it: that does not pass.
 fn by_health(observed: &Observed, fewest: u32, was_ready: bool) -> Judgement {
     let counts = observed.counts;
     match &observed.tasks {
@@ -204,10 +207,10 @@ fn by_health(observed: &Observed, fewest: u32, was_ready: bool) -> Judgement {
             TASKS_RUNNING,
             format!("{} of {} tasks are healthy", seen.healthy, counts.desired),
         ),
-        Tasks::Unknown { denied, why } if !was_ready => {
-            unknown(if *denied { "AccessDenied" } else { "HealthUnknown" }, why)
-        }
-        Tasks::Unasked if !was_ready => unknown("HealthUnknown", "the health of the tasks was not read"),
+        Tasks::Unknown { denied: true, why } => unknown("AccessDenied", why),
+        Tasks::Unknown { why, .. } if was_ready => yes(HEALTH_UNKNOWN, format!("{} tasks run; {why}", counts.running)),
+        Tasks::Unknown { why, .. } => unknown(HEALTH_UNKNOWN, why),
+        Tasks::Unasked if !was_ready => unknown(HEALTH_UNKNOWN, "the health of the tasks was not read"),
         _ => yes(TASKS_RUNNING, format!("{} tasks run", counts.running)),
     }
 }

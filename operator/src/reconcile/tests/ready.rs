@@ -241,7 +241,7 @@ async fn health_that_may_not_be_read_stops_no_repair_and_the_status_names_the_pe
 }
 
 #[tokio::test]
-async fn tasks_that_were_ready_stay_so_while_their_health_cannot_be_read() {
+async fn tasks_that_were_ready_stay_so_over_one_failure_to_read_their_health() {
     let (world, told) = running().await;
     world.converge(&told).await;
     let forgetful = with_image("penstock-bridge:2", 8);
@@ -256,7 +256,31 @@ async fn tasks_that_were_ready_stay_so_while_their_health_cannot_be_read() {
     let looks = world.cloud.looks_at_tasks();
     world.pass(&forgetful).await;
     assert_eq!(world.cloud.looks_at_tasks(), looks + 1, "the new image is not proven");
-    assert_eq!(world.condition(ConditionType::Ready).0, Truth::True);
+    world.is(ConditionType::Ready, Truth::True, "HealthUnknown");
+    let message = world.message(ConditionType::Ready);
+    assert!(
+        message.contains("3 tasks run; ") && message.contains("late"),
+        "{message}"
+    );
+    assert_eq!(world.pass(&forgetful).await, Next::After(Duration::from_secs(15)));
+    world.is(ConditionType::Ready, Truth::Unknown, "HealthUnknown");
+    world.health(3, None);
+    world.pass(&forgetful).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+}
+
+#[tokio::test]
+async fn tasks_that_were_ready_are_not_said_to_be_once_their_health_may_not_be_read_any_more() {
+    let (world, told) = running().await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.cloud.meddle(&orders(), |observed| {
+        observed.tasks = Tasks::Unknown {
+            denied: true,
+            why: "no".to_owned(),
+        };
+    });
+    assert_eq!(world.pass(&told).await, Next::Resync, "only a person can change it");
+    world.is(ConditionType::Ready, Truth::Unknown, "AccessDenied");
 }
 
 #[tokio::test]
