@@ -4,10 +4,11 @@
 
 use jiff::Timestamp;
 use penstock_crds::{
-    Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, Name, Phase, ProfileSpec, State, TargetMode,
-    TargetStateSpec, check_connector, merge, resolve, resolve_accepted, spec_hash,
+    Accepted, Capacity, Connector, ConnectorSpec, Envelope, Fault, LaunchType, Name, Phase, ProfileSpec, State,
+    TargetMode, TargetStateSpec, check_connector, merge, resolve, resolve_accepted, spec_hash,
 };
 
+use crate::plan::desired::launch_type;
 use crate::plan::home::Home;
 
 mod life;
@@ -320,8 +321,15 @@ fn moved(former: Former<'_>, name: &Name, next: &Connector) -> Option<Fault> {
     match (&now.service.capacity, &next.service.capacity) {
         (Capacity::LaunchType(from), Capacity::LaunchType(to)) if from == to => None,
         (_, Capacity::Providers(_)) => None,
+        (Capacity::Providers(_), Capacity::LaunchType(to)) if went_back_to(state, *to) => None,
         (from, to) => Some(fault("spec.service.launchType", capacity(from), capacity(to))),
     }
+}
+
+/// Whether ECS rolled the document in force back, and what lived before had that launch type: so has the service then.
+fn went_back_to(state: &State, kind: LaunchType) -> bool {
+    let lived = state.proven.as_ref().filter(|_| state.rolled_back.is_some());
+    lived.is_some_and(|lived| lived.place.launch_type.as_deref() == Some(launch_type(kind)))
 }
 
 /// Returns who wrote the newer of the two records: the document or the request.

@@ -16,6 +16,7 @@ mod scaling;
 mod task;
 
 pub use scaling::{is_foreign_queue, uses_container_insights};
+pub(super) use task::launch_type;
 
 /// What the surroundings add to a connector.
 #[derive(Debug, Clone, PartialEq, Eq)]

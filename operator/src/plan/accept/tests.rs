@@ -1,4 +1,5 @@
-use penstock_crds::Handled;
+use penstock_crds::{Handled, Proven, RolledBack, ServiceSpec};
+use serde_json::json;
 
 use super::*;
 use crate::samples::{home, orders, orders_spec, wanted, withdrawn};
@@ -215,4 +216,42 @@ fn what_was_accepted_stays_in_force_though_the_rules_have_become_stricter_since(
     let moved = judged(&wanted(elsewhere(), 8, "topic/0/7"), &last);
     assert_eq!(moved.faults[0].path, "spec.service.cluster");
     assert_eq!(moved.state.accepted, last.accepted, "the service is where it was");
+}
+
+#[test]
+fn capacity_providers_that_ecs_rolled_back_may_be_taken_back() {
+    let with = |change: fn(&mut ServiceSpec)| {
+        let mut spec = orders_spec();
+        change(spec.service.as_mut().expect("the sample has a service"));
+        spec
+    };
+    let spot = with(|service| {
+        let provider = json!([{"name": "FARGATE_SPOT"}]);
+        service.capacity_providers = serde_json::from_value(provider).expect("it is of the right shape");
+    });
+    let on_instances = with(|service| service.launch_type = Some(LaunchType::Ec2));
+    let lived: Proven = serde_json::from_value(json!({
+        "fingerprint": "f", "taskDefinition": "arn", "place": {"subnets": [], "launchType": "FARGATE"},
+    }))
+    .expect("it is of the right shape");
+    let edited = State {
+        proven: Some(lived),
+        ..judged(&wanted(spot, 8, "topic/0/7"), &accepted()).state
+    };
+    let taken = |spec: ConnectorSpec, last: &State| {
+        let judged = judged(&wanted(spec, 9, "topic/0/7"), last);
+        judged.state.accepted.expect("one is in force").generation == 9
+    };
+    assert!(!taken(orders_spec(), &edited), "the service has them");
+    let rolled_back = State {
+        rolled_back: Some(RolledBack {
+            deployment: "d".to_owned(),
+            fingerprint: "g".to_owned(),
+            cause: "no room".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        }),
+        ..edited
+    };
+    assert!(taken(orders_spec(), &rolled_back));
+    assert!(!taken(on_instances, &rolled_back), "the service never had that");
 }

@@ -135,7 +135,8 @@ fn compatibility(capacity: &Capacity) -> &'static str {
     }
 }
 
-pub(super) fn launch_type(kind: LaunchType) -> &'static str {
+/// ECS's spelling of a launch type.
+pub(in crate::plan) fn launch_type(kind: LaunchType) -> &'static str {
     match kind {
         LaunchType::Fargate => "FARGATE",
         LaunchType::Ec2 => "EC2",
