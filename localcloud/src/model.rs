@@ -84,10 +84,33 @@ impl Fault {
     }
 }
 
+/// The partitions beside `aws`, and what their regions begin with, as AWS's SDKs know them.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("aws-cn", "cn-"),
+    ("aws-us-gov", "us-gov-"),
+    ("aws-eusc", "eusc-"),
+    ("aws-iso", "us-iso-"),
+    ("aws-iso-b", "us-isob-"),
+    ("aws-iso-e", "eu-isoe-"),
+    ("aws-iso-f", "us-isof-"),
+];
+
 impl Scope {
     /// Returns the ARN of something in this world; `resource` is what follows the account.
     pub fn arn(&self, service: &str, resource: &str) -> String {
-        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
+        let Self { account, region } = self;
+        format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition())
+    }
+
+    /// Returns the ARN of something of this account that is in no region.
+    pub fn global_arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:{}:{service}::{}:{resource}", self.partition(), self.account)
+    }
+
+    /// Returns the part of AWS that the region is in, with which ARNs begin.
+    pub fn partition(&self) -> &'static str {
+        let found = PARTITIONS.iter().find(|(_, regions)| self.region.starts_with(regions));
+        found.map_or("aws", |(name, _)| name)
     }
 }
 
@@ -145,4 +168,33 @@ pub struct Cloud {
     pub endpoint: String,
     /// What the ids of this run are drawn from: the same seed and calls give the same ids.
     pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scope;
+
+    #[test]
+    fn arns_begin_with_the_partition_of_the_region() {
+        for (region, partition) in [
+            ("eu-west-1", "aws"),
+            ("us-east-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+        ] {
+            let (account, region) = ("123456789012".to_owned(), region.to_owned());
+            let scope = Scope { account, region };
+            let region = &scope.region;
+            assert_eq!(
+                scope.arn("sqs", "q"),
+                format!("arn:{partition}:sqs:{region}:123456789012:q")
+            );
+            assert_eq!(
+                scope.global_arn("iam", "root"),
+                format!("arn:{partition}:iam::123456789012:root")
+            );
+        }
+    }
 }

@@ -63,17 +63,18 @@ impl Sts {
         let account = &call.scope.account;
         match self.sessions.get(access_key_id) {
             Some(session) => json!({"Account": session.account, "Arn": session.arn, "UserId": session.user_id}),
-            None => json!({"Account": account, "Arn": format!("arn:aws:iam::{account}:root"), "UserId": account}),
+            None => json!({"Account": account, "Arn": call.scope.global_arn("iam", "root"), "UserId": account}),
         }
     }
 
     fn assume(&mut self, call: &Call<'_>) -> Answer {
         let role_arn = input::required(call.input, "RoleArn");
         let name = input::required(call.input, "RoleSessionName");
-        let (account, role) = role_in(role_arn).ok_or_else(|| {
+        let partition = call.scope.partition();
+        let (account, role) = role_in(partition, role_arn).ok_or_else(|| {
             Fault::client(
                 "ValidationError",
-                format!("{role_arn} is invalid: arn:aws:iam::<account>:role/<name> is wanted"),
+                format!("{role_arn} is invalid: arn:{partition}:iam::<account>:role/<name> is wanted"),
             )
         })?;
         self.check_external_id(role_arn, input::text(call.input, "ExternalId"))?;
@@ -85,7 +86,7 @@ impl Sts {
         let key = format!("ASIA{}", ids.text(16, LETTERS));
         let (secret, token) = (ids.text(40, LETTERS), ids.text(160, LETTERS));
         let user_id = format!("AROA{}:{name}", ids.text(17, LETTERS));
-        let arn = format!("arn:aws:sts::{account}:assumed-role/{role}/{name}");
+        let arn = format!("arn:{partition}:sts::{account}:assumed-role/{role}/{name}");
         let answer = json!({
             "Credentials": {
                 "AccessKeyId": key, "SecretAccessKey": secret, "SessionToken": token, "Expiration": until / 1000,
@@ -119,8 +120,9 @@ impl Sts {
 }
 
 /// Returns the account and the role's name, without its path.
-fn role_in(arn: &str) -> Option<(String, String)> {
-    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+fn role_in(partition: &str, arn: &str) -> Option<(String, String)> {
+    let rest = arn.strip_prefix("arn:")?.strip_prefix(partition)?;
+    let (account, path) = rest.strip_prefix(":iam::")?.split_once(":role/")?;
     let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
     is_account(account).then(|| (account.to_owned(), name.to_owned()))
 }

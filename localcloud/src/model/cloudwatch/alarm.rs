@@ -230,16 +230,17 @@ impl Settings {
 }
 
 fn check_action(list: &str, action: &str, scope: &Scope) -> Result<(), Fault> {
-    let parts: Vec<&str> = action.splitn(6, ':').collect();
+    let topic = action.strip_prefix(&format!("arn:{}:sns:", scope.partition()));
+    let parts: Vec<&str> = topic.unwrap_or_default().splitn(3, ':').collect();
     match parts.as_slice() {
-        ["arn", "aws", "sns", region, _, _] if *region != scope.region => Err(invalid(format!(
+        [region, _, _] if *region != scope.region => Err(invalid(format!(
             "{list}: Invalid region {region} specified. Only {} is supported.",
             scope.region
         ))),
-        ["arn", "aws", "sns", _, account, _] if *account != scope.account => Err(invalid(format!(
+        [_, account, _] if *account != scope.account => Err(invalid(format!(
             "{list}: a topic of another account ({action}) is not modelled here"
         ))),
-        ["arn", "aws", "sns", _, _, topic] if !topic.is_empty() => Ok(()),
+        [_, _, topic] if !topic.is_empty() => Ok(()),
         _ => Err(invalid(format!(
             "{list}: {action} is no ARN of an SNS topic, and other actions are not modelled here"
         ))),

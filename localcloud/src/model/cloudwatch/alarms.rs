@@ -334,12 +334,9 @@ impl Alarms {
             return;
         }
         // Policies of Application Auto Scaling are actions as well; they read the alarm's state instead of a message.
-        for topic_arn in alarm
-            .settings
-            .actions(state)
-            .iter()
-            .filter(|action| action.starts_with("arn:aws:sns:"))
-        {
+        let topics = format!("arn:{}:sns:", scope.partition());
+        let actions = alarm.settings.actions(state).iter();
+        for topic_arn in actions.filter(|action| action.starts_with(&topics)) {
             self.outbox.push(Notice {
                 alarm: name.to_owned(),
                 topic_arn: topic_arn.clone(),
@@ -378,5 +375,5 @@ impl Describe {
 
 /// Returns the ARN of the alarm of this name.
 pub fn arn(scope: &Scope, name: &str) -> String {
-    format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", scope.region, scope.account)
+    scope.arn("cloudwatch", &format!("alarm:{name}"))
 }

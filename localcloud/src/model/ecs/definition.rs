@@ -104,7 +104,7 @@ impl TaskDefinition {
             "compatibilities": to_json(&self.compatibilities),
             "requiresAttributes": [],
             "registeredAt": seconds(self.registered),
-            "registeredBy": format!("arn:aws:iam::{}:root", self.scope.account),
+            "registeredBy": self.scope.global_arn("iam", "root"),
             "deregisteredAt": self.deregistered.map(seconds),
             "deleteRequestedAt": self.delete_requested.map(seconds),
         });

@@ -20,7 +20,7 @@ pub(super) fn mixed_id(ids: &mut Ids) -> String {
 
 /// The ARN of an ECS resource, such as `service` and `cluster/name`.
 pub(super) fn arn(scope: &Scope, kind: &str, path: &str) -> String {
-    format!("arn:aws:ecs:{}:{}:{kind}/{path}", scope.region, scope.account)
+    scope.arn("ecs", &format!("{kind}/{path}"))
 }
 
 /// The path after `kind/` if `reference` is an ARN of that kind, else the reference itself.

@@ -232,7 +232,7 @@ impl Service {
             "networkConfiguration": to_json(&workload.network),
             "schedulingStrategy": "REPLICA",
             "deploymentController": {"type": "ECS"},
-            "createdBy": format!("arn:aws:iam::{}:root", self.scope.account),
+            "createdBy": self.scope.global_arn("iam", "root"),
             "enableECSManagedTags": self.options.managed_tags,
             "propagateTags": to_json(&self.options.propagate_tags),
             "enableExecuteCommand": self.options.execute_command,

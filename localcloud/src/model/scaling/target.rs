@@ -327,5 +327,5 @@ impl Suspended {
 fn role_arn(scope: &Scope) -> String {
     let role =
         "aws-service-role/ecs.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_ECSService";
-    format!("arn:aws:iam::{}:role/{role}", scope.account)
+    scope.global_arn("iam", &format!("role/{role}"))
 }

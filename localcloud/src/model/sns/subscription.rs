@@ -31,7 +31,8 @@ impl Subscription {
             )));
         }
         let endpoint = input::text(call.input, "Endpoint").unwrap_or_default();
-        let is_queue = endpoint.starts_with("arn:aws:sqs:") && endpoint.split(':').count() == 6;
+        let is_queue =
+            endpoint.starts_with(&format!("arn:{}:sqs:", call.scope.partition())) && endpoint.split(':').count() == 6;
         if !is_queue {
             return Err(invalid("SQS endpoint ARN"));
         }
