@@ -89,16 +89,16 @@ struct UpdateClusterSettings {
 
 impl Ecs {
     /// The ACTIVE cluster that `reference` (or its absence) means.
-    pub(super) fn cluster(&self, reference: Option<&str>) -> Result<&Cluster, Fault> {
+    pub(super) fn cluster(&self, scope: &Scope, reference: Option<&str>) -> Result<&Cluster, Fault> {
         self.clusters
-            .get(cluster_name(reference))
+            .get(cluster_name(scope, reference)?)
             .filter(|cluster| cluster.status == Status::Active)
             .ok_or_else(|| Fault::client("ClusterNotFoundException", "Cluster not found."))
     }
 
     pub(super) fn create_cluster(&mut self, call: &Call<'_>) -> Answer {
         let input: CreateCluster = read(call)?;
-        let name = cluster_name(input.cluster_name.as_deref()).to_owned();
+        let name = cluster_name(call.scope, input.cluster_name.as_deref())?.to_owned();
         if !is_valid_name(&name) {
             return Err(invalid(
                 "The cluster name has letters, digits, - and _ only, at most 255.",
@@ -109,7 +109,7 @@ impl Ecs {
         self.check_providers(&input.capacity_providers)?;
         check_strategy(&input.default_capacity_provider_strategy, &input.capacity_providers)?;
         // Creating an existing cluster again answers with the one that is there, unchanged.
-        if self.cluster(Some(&name)).is_err() {
+        if self.cluster(call.scope, Some(&name)).is_err() {
             let cluster = Cluster {
                 scope: call.scope.clone(),
                 name: name.clone(),
@@ -122,7 +122,7 @@ impl Ecs {
             };
             self.clusters.insert(name.clone(), cluster);
         }
-        Ok(json!({"cluster": self.cluster_json(self.cluster(Some(&name))?, true, true)}))
+        Ok(json!({"cluster": self.cluster_json(self.cluster(call.scope, Some(&name))?, true, true)}))
     }
 
     pub(super) fn describe_clusters(&self, call: &Call<'_>) -> Answer {
@@ -137,7 +137,7 @@ impl Ecs {
         };
         let (mut clusters, mut failures) = (Vec::new(), Vec::new());
         for reference in &wanted {
-            let name = cluster_name(Some(reference));
+            let name = cluster_name(call.scope, Some(reference))?;
             match self.clusters.get(name) {
                 Some(cluster) => clusters.push(self.cluster_json(
                     cluster,
@@ -153,16 +153,16 @@ impl Ecs {
     pub(super) fn update_cluster_settings(&mut self, call: &Call<'_>) -> Answer {
         let input: UpdateClusterSettings = read(call)?;
         check_settings(&input.settings)?;
-        let name = self.cluster(Some(&input.cluster))?.name.clone();
+        let name = self.cluster(call.scope, Some(&input.cluster))?.name.clone();
         if let Some(cluster) = self.clusters.get_mut(&name) {
             cluster.settings = merged(&cluster.settings, &input.settings);
         }
-        Ok(json!({"cluster": self.cluster_json(self.cluster(Some(&name))?, true, true)}))
+        Ok(json!({"cluster": self.cluster_json(self.cluster(call.scope, Some(&name))?, true, true)}))
     }
 
     pub(super) fn delete_cluster(&mut self, call: &Call<'_>) -> Answer {
         let input: DeleteCluster = read(call)?;
-        let name = self.cluster(Some(&input.cluster))?.name.clone();
+        let name = self.cluster(call.scope, Some(&input.cluster))?.name.clone();
         if self
             .services
             .values()

@@ -9,7 +9,7 @@ use super::Ecs;
 use super::capacity::LaunchType;
 use super::container::ContainerDefinition;
 use super::definition::{Body, DefinitionStatus, Family, RuntimePlatform, TaskDefinition};
-use super::names::{arn, family_and_revision, is_valid_name};
+use super::names::{arn, family_and_revision, is_valid_name, path};
 use super::paging::{Page, page};
 use super::sizes::{TaskSize, check_sold, task_size};
 use super::wire::{Empty, Include, Tag, check_tags, client, failure, invalid, put, read, to_json};
@@ -95,7 +95,7 @@ enum FamilyStatus {
 const MAX_LENGTH: usize = 65_536;
 
 impl Ecs {
-    /// The revision that `reference` means; a family alone means its latest ACTIVE revision.
+    /// The revision of that name or of an ARN of this world; a family alone means its latest ACTIVE revision.
     pub(super) fn definition(&self, reference: &str) -> Option<&TaskDefinition> {
         let (family, revision) = family_and_revision(reference);
         let revisions = &self.families.get(family)?.revisions;
@@ -164,8 +164,9 @@ impl Ecs {
 
     pub(super) fn describe_task_definition(&self, call: &Call<'_>) -> Answer {
         let input: DescribeTaskDefinition = read(call)?;
+        let name = path(call.scope, "task-definition", &input.task_definition)?;
         let definition = self
-            .definition(&input.task_definition)
+            .definition(name)
             .ok_or_else(|| client("Unable to describe task definition."))?;
         let mut answer = json!({"taskDefinition": definition.json()});
         put(
@@ -178,14 +179,15 @@ impl Ecs {
 
     pub(super) fn deregister_task_definition(&mut self, call: &Call<'_>) -> Answer {
         let input: DeregisterTaskDefinition = read(call)?;
-        if family_and_revision(&input.task_definition).1.is_none() {
+        let name = path(call.scope, "task-definition", &input.task_definition)?;
+        if family_and_revision(name).1.is_none() {
             return Err(invalid(format!(
                 "Missing revision number in '{}'.",
                 input.task_definition
             )));
         }
         let definition = self
-            .definition_mut(&input.task_definition)
+            .definition_mut(name)
             .ok_or_else(|| client("The specified task definition does not exist."))?;
         if definition.status == DefinitionStatus::Active {
             definition.status = DefinitionStatus::Inactive;
@@ -201,7 +203,7 @@ impl Ecs {
         }
         let (mut deleted, mut failures) = (Vec::new(), Vec::new());
         for reference in &input.task_definitions {
-            match self.definition_mut(reference) {
+            match self.definition_mut(path(call.scope, "task-definition", reference)?) {
                 None => failures.push(failure(reference, "The specified task definition does not exist.")),
                 Some(definition) if definition.status == DefinitionStatus::Active => failures.push(failure(
                     &definition.arn,

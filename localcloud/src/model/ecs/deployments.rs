@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::deployment::{Counts, Rollout};
+use super::names::name_in;
 use super::paging::{Page, page};
 use super::record::RecordStatus;
 use super::service::Service;
@@ -61,8 +62,9 @@ enum StopType {
 impl Ecs {
     pub(super) fn list_service_deployments(&self, call: &Call<'_>) -> Answer {
         let input: ListServiceDeployments = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
-        let service = self.service(&cluster, &input.service).ok_or_else(service_not_found)?;
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
+        let name = name_in(call.scope, "service", &cluster, &input.service)?;
+        let service = self.service(&cluster, name).ok_or_else(service_not_found)?;
         let is_in_time = |created: i64| {
             #[allow(clippy::cast_precision_loss)]
             let created = created as f64 / 1000.0;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Ecs;
 use super::instance::{ARCHITECTURE, GROUP, Instance, Load, VersionInfo};
-use super::names::{arn, hex_id, last_segment};
+use super::names::{arn_in, hex_id};
 use super::paging::{Page, page};
 use super::placement::ZONE;
 use super::query::Query;
@@ -133,7 +133,7 @@ impl Ecs {
 
     pub(super) fn register_container_instance(&mut self, call: &Call<'_>) -> Answer {
         let input: RegisterContainerInstance = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
         check_tags(&input.tags)?;
         let identity = identity(input.instance_identity_document.as_deref())?;
         let (cpu_units, memory_mib) = (
@@ -162,8 +162,8 @@ impl Ecs {
 
     pub(super) fn deregister_container_instance(&mut self, call: &Call<'_>) -> Answer {
         let input: DeregisterContainerInstance = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
-        let arn = instance_arn(call.scope, &cluster, &input.container_instance);
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
+        let arn = instance_arn(call.scope, &cluster, &input.container_instance)?;
         let instance = self.instances.get(&arn).filter(|instance| instance.is_active());
         let instance = instance.ok_or_else(|| client("Referenced container instance was not found."))?;
         if !self.load(instance).groups.is_empty() {
@@ -180,13 +180,13 @@ impl Ecs {
 
     pub(super) fn describe_container_instances(&self, call: &Call<'_>) -> Answer {
         let input: DescribeContainerInstances = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
         if !(1..=100).contains(&input.container_instances.len()) {
             return Err(invalid("1 to 100 container instances can be described at once."));
         }
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for reference in &input.container_instances {
-            let arn = instance_arn(call.scope, &cluster, reference);
+            let arn = instance_arn(call.scope, &cluster, reference)?;
             match self.instances.get(&arn) {
                 Some(instance) => found.push(self.load(instance).json(!input.include.is_empty())),
                 None => failures.push(failure(&arn, "MISSING")),
@@ -197,7 +197,7 @@ impl Ecs {
 
     pub(super) fn list_container_instances(&self, call: &Call<'_>) -> Answer {
         let input: ListContainerInstances = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
         let query = input.filter.as_deref().map(Query::parse).transpose()?;
         let (None | Some(ListedStatus::Active)) = input.status;
         let is_meant = |load: &Load<'_>| query.as_ref().is_none_or(|query| query.matches(load));
@@ -215,15 +215,8 @@ impl Ecs {
     }
 }
 
-pub(super) fn instance_arn(scope: &Scope, cluster: &str, reference: &str) -> String {
-    if reference.starts_with("arn:") {
-        return reference.to_owned();
-    }
-    arn(
-        scope,
-        "container-instance",
-        &format!("{cluster}/{}", last_segment(reference)),
-    )
+pub(super) fn instance_arn(scope: &Scope, cluster: &str, reference: &str) -> Result<String, Fault> {
+    arn_in(scope, "container-instance", cluster, reference)
 }
 
 fn identity(document: Option<&str>) -> Result<IdentityDocument, Fault> {

@@ -1,7 +1,8 @@
 //! ARNs and identifiers: how they are made, and what they name.
 
-use crate::model::Scope;
+use super::wire::invalid;
 use crate::model::ids::Ids;
+use crate::model::{Fault, Scope};
 
 /// 32 hexadecimal digits, as in task ARNs.
 pub(super) fn hex_id(ids: &mut Ids) -> String {
@@ -23,37 +24,70 @@ pub(super) fn arn(scope: &Scope, kind: &str, path: &str) -> String {
     scope.arn("ecs", &format!("{kind}/{path}"))
 }
 
-/// The path after `kind/` if `reference` is an ARN of that kind, else the reference itself.
-pub(super) fn path<'a>(reference: &'a str, kind: &str) -> &'a str {
+/// What a reference to a `kind` names: the path of an ARN of this account and region, or else the reference itself.
+///
+/// # Errors
+/// As ECS refuses an ARN of another region, account or kind.
+pub(super) fn path<'a>(scope: &Scope, kind: &str, reference: &'a str) -> Result<&'a str, Fault> {
     if !reference.starts_with("arn:") {
-        return reference;
+        return Ok(reference);
     }
-    let resource = reference.splitn(6, ':').nth(5).unwrap_or_default();
-    resource
-        .strip_prefix(kind)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or(reference)
+    let parts: Vec<&str> = reference.splitn(6, ':').collect();
+    let [_, partition, service, region, account, resource] = parts[..] else {
+        return Err(invalid("Invalid identifier: Unexpected number of separators"));
+    };
+    if (partition, region) != (scope.partition(), scope.region.as_str()) {
+        return Err(invalid("Invalid Region in ARN"));
+    }
+    if account != scope.account {
+        return Err(invalid(format!(
+            "Invalid identifier: Identifier is for account {account}. Your account is {}",
+            scope.account
+        )));
+    }
+    let path = resource.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/'));
+    path.filter(|_| service == "ecs")
+        .ok_or_else(|| invalid(format!("Invalid identifier: {reference} is no ARN of a {kind}")))
 }
 
-/// The last segment of a name, path or ARN: a cluster's, service's or task's own name.
-pub(super) fn last_segment(reference: &str) -> &str {
-    reference.rsplit('/').next().unwrap_or(reference)
+/// The own name of what lives in a cluster: a service's, a task's id. ARNs of the former form do not say the cluster.
+///
+/// # Errors
+/// As ECS refuses what [`path`] refuses, and what lives in another cluster.
+pub(super) fn name_in<'a>(scope: &Scope, kind: &str, cluster: &str, reference: &'a str) -> Result<&'a str, Fault> {
+    let path = path(scope, kind, reference)?;
+    match path.split_once('/') {
+        None => Ok(path),
+        Some((home, name)) if home == cluster => Ok(name),
+        Some((home, _)) => Err(invalid(format!(
+            "Invalid identifier: Identifier is for cluster {home}. Your cluster is {cluster}"
+        ))),
+    }
+}
+
+/// The ARN of what lives in a cluster, named by its id or ARN.
+///
+/// # Errors
+/// As [`name_in`].
+pub(super) fn arn_in(scope: &Scope, kind: &str, cluster: &str, reference: &str) -> Result<String, Fault> {
+    let name = name_in(scope, kind, cluster, reference)?;
+    Ok(arn(scope, kind, &format!("{cluster}/{name}")))
 }
 
 /// The name of the cluster that a call means: the short name, the ARN's, or `default`.
-pub(super) fn cluster_name(reference: Option<&str>) -> &str {
-    reference.map_or("default", |reference| path(reference, "cluster"))
+pub(super) fn cluster_name<'a>(scope: &Scope, reference: Option<&'a str>) -> Result<&'a str, Fault> {
+    reference.map_or(Ok("default"), |reference| path(scope, "cluster", reference))
 }
 
-/// Family and, if named, revision of a task definition reference.
+/// Family and, if named, revision of a task definition: of its ARN, or of what [`path`] returned.
 pub(super) fn family_and_revision(reference: &str) -> (&str, Option<u32>) {
-    let path = path(reference, "task-definition");
-    match path.rsplit_once(':') {
+    let name = reference.rsplit('/').next().unwrap_or(reference);
+    match name.rsplit_once(':') {
         Some((family, revision)) => match revision.parse() {
             Ok(revision) => (family, Some(revision)),
-            Err(_) => (path, None),
+            Err(_) => (name, None),
         },
-        None => (path, None),
+        None => (name, None),
     }
 }
 
@@ -63,19 +97,55 @@ pub(super) fn is_valid_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    fn scope() -> Scope {
+        Scope {
+            account: "123456789012".into(),
+            region: "eu-west-1".into(),
+        }
+    }
 
     #[test]
     fn references_are_read_in_every_form() {
         let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/orders:7";
         assert_eq!(family_and_revision(arn), ("orders", Some(7)));
+        assert_eq!(family_and_revision("orders:7"), ("orders", Some(7)));
         assert_eq!(family_and_revision("orders"), ("orders", None));
-        assert_eq!(
-            cluster_name(Some("arn:aws:ecs:eu-west-1:123456789012:cluster/blue")),
-            "blue"
-        );
-        assert_eq!(cluster_name(None), "default");
-        assert_eq!(last_segment("arn:aws:ecs:eu-west-1:123456789012:task/blue/0af"), "0af");
+        let cluster = "arn:aws:ecs:eu-west-1:123456789012:cluster/blue";
+        assert_eq!(cluster_name(&scope(), Some(cluster)).unwrap(), "blue");
+        assert_eq!(cluster_name(&scope(), None).unwrap(), "default");
+        for reference in [
+            "0af",
+            "arn:aws:ecs:eu-west-1:123456789012:task/0af",
+            "arn:aws:ecs:eu-west-1:123456789012:task/blue/0af",
+        ] {
+            assert_eq!(name_in(&scope(), "task", "blue", reference).unwrap(), "0af");
+        }
+    }
+
+    #[test]
+    fn an_arn_of_elsewhere_names_nothing_here() {
+        for (arn, why) in [
+            ("arn:aws:ecs:eu-west-2:123456789012:service/blue/s", "Region"),
+            ("arn:aws-cn:ecs:eu-west-1:123456789012:service/blue/s", "Region"),
+            (
+                "arn:aws:ecs:eu-west-1:210987654321:service/blue/s",
+                "account 210987654321",
+            ),
+            ("arn:aws:ecs:eu-west-1:123456789012:service/red/s", "cluster red"),
+            ("arn:aws:ecs:eu-west-1:123456789012:task/blue/s", "no ARN of a service"),
+            (
+                "arn:aws:sqs:eu-west-1:123456789012:service/blue/s",
+                "no ARN of a service",
+            ),
+            ("arn:aws:ecs", "separators"),
+        ] {
+            let fault = name_in(&scope(), "service", "blue", arn).unwrap_err();
+            assert_eq!(fault.code, "InvalidParameterException");
+            assert!(fault.message.contains(why), "{arn}: {}", fault.message);
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Ecs;
 use super::capacity::{CapacityItem, MOST_PROVIDERS, check_strategy, is_fargate};
 use super::instance::{GROUP, Instance};
-use super::names::{arn, is_valid_name, last_segment};
+use super::names::{arn, is_valid_name, path};
 use super::paging::{Page, page};
 use super::service::Status;
 use super::wire::{Include, Tag, check_tags, client, failure, invalid, put, read, to_json};
@@ -121,7 +121,7 @@ impl Ecs {
 
     pub(super) fn put_cluster_capacity_providers(&mut self, call: &Call<'_>) -> Answer {
         let input: PutClusterCapacityProviders = read(call)?;
-        let cluster = self.cluster(Some(&input.cluster))?;
+        let cluster = self.cluster(call.scope, Some(&input.cluster))?;
         self.check_providers(&input.capacity_providers)?;
         check_strategy(&input.default_capacity_provider_strategy, &input.capacity_providers)?;
         let gone = |name: &&String| !input.capacity_providers.contains(name);
@@ -138,7 +138,7 @@ impl Ecs {
             cluster.capacity_providers = input.capacity_providers;
             cluster.default_strategy = input.default_capacity_provider_strategy;
         }
-        Ok(json!({"cluster": self.cluster_json(self.cluster(Some(&name))?, true, true)}))
+        Ok(json!({"cluster": self.cluster_json(self.cluster(call.scope, Some(&name))?, true, true)}))
     }
 
     /// Whether a service may start tasks on the provider, or a task runs on it.
@@ -181,7 +181,7 @@ impl Ecs {
 
     pub(super) fn delete_capacity_provider(&mut self, call: &Call<'_>) -> Answer {
         let input: DeleteCapacityProvider = read(call)?;
-        let name = last_segment(&input.capacity_provider).to_owned();
+        let name = path(call.scope, "capacity-provider", &input.capacity_provider)?.to_owned();
         if is_fargate(&name) {
             return Err(client(
                 "The specified capacity provider is reserved and cannot be deleted.",
@@ -226,7 +226,7 @@ impl Ecs {
         }
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for reference in &input.capacity_providers {
-            let name = last_segment(reference);
+            let name = path(call.scope, "capacity-provider", reference)?;
             match self.providers.get(name) {
                 None if !is_fargate(name) => {
                     failures.push(failure(&arn(call.scope, "capacity-provider", name), "MISSING"));
@@ -241,7 +241,8 @@ impl Ecs {
 impl Provider {
     /// The name at the end of the group's ARN; a name is taken in place of an ARN too.
     fn group_name(&self) -> &str {
-        last_segment(&self.group.auto_scaling_group_arn)
+        let arn = &self.group.auto_scaling_group_arn;
+        arn.rsplit('/').next().unwrap_or(arn)
     }
 }
 

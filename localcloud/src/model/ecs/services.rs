@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::capacity::LaunchType;
-use super::names::{arn, last_segment};
+use super::names::{arn, name_in};
 use super::paging::{Page, page};
 use super::placement::Placement;
 use super::service::{Backoff, Creation, Options, Service, Status};
@@ -18,20 +18,18 @@ use super::{Ecs, rollout};
 use crate::model::{Answer, Call, Fault};
 
 impl Ecs {
-    /// The service of that name or ARN, whatever its status.
-    pub(super) fn service(&self, cluster: &str, reference: &str) -> Option<&Service> {
-        self.services
-            .get(&(cluster.to_owned(), last_segment(reference).to_owned()))
+    /// The service of that name, whatever its status.
+    pub(super) fn service(&self, cluster: &str, name: &str) -> Option<&Service> {
+        self.services.get(&(cluster.to_owned(), name.to_owned()))
     }
 
-    pub(super) fn service_mut(&mut self, cluster: &str, reference: &str) -> Option<&mut Service> {
-        self.services
-            .get_mut(&(cluster.to_owned(), last_segment(reference).to_owned()))
+    pub(super) fn service_mut(&mut self, cluster: &str, name: &str) -> Option<&mut Service> {
+        self.services.get_mut(&(cluster.to_owned(), name.to_owned()))
     }
 
     pub(super) fn create_service(&mut self, call: &Call<'_>) -> Answer {
         let input: CreateService = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.clone();
         let creation = creation(call, &input);
         if let Some(existing) = self.service(&cluster.name, &input.service_name)
             && is_repeated(existing, &creation)?
@@ -63,10 +61,9 @@ impl Ecs {
 
     pub(super) fn update_service(&mut self, call: &Call<'_>) -> Answer {
         let input: UpdateService = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.clone();
-        let service = self
-            .service(&cluster.name, &input.service)
-            .ok_or_else(service_not_found)?;
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.clone();
+        let name = name_in(call.scope, "service", &cluster.name, &input.service)?;
+        let service = self.service(&cluster.name, name).ok_or_else(service_not_found)?;
         if service.status != Status::Active {
             return Err(Fault::client("ServiceNotActiveException", "Service was not ACTIVE."));
         }
@@ -91,9 +88,10 @@ impl Ecs {
 
     pub(super) fn delete_service(&mut self, call: &Call<'_>) -> Answer {
         let input: DeleteService = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
+        let name = name_in(call.scope, "service", &cluster, &input.service)?;
         let service = self
-            .service_mut(&cluster, &input.service)
+            .service_mut(&cluster, name)
             .filter(|service| service.status != Status::Inactive)
             .ok_or_else(service_not_found)?;
         if service.status == Status::Active {
@@ -102,13 +100,13 @@ impl Ecs {
             }
             rollout::drain(service, call.now);
         }
-        let service = self.service(&cluster, &input.service).ok_or_else(service_not_found)?;
+        let service = self.service(&cluster, name).ok_or_else(service_not_found)?;
         Ok(json!({"service": self.service_json(service, true)}))
     }
 
     pub(super) fn describe_services(&self, call: &Call<'_>) -> Answer {
         let input: DescribeServices = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?;
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?;
         if input.services.is_empty() {
             return Err(invalid("Services cannot be empty."));
         }
@@ -117,7 +115,7 @@ impl Ecs {
         }
         let (mut services, mut failures) = (Vec::new(), Vec::new());
         for reference in &input.services {
-            let name = last_segment(reference);
+            let name = name_in(call.scope, "service", &cluster.name, reference)?;
             match self.service(&cluster.name, name) {
                 Some(service) => services.push(self.service_json(service, !input.include.is_empty())),
                 None => {
@@ -131,7 +129,7 @@ impl Ecs {
 
     pub(super) fn list_services(&self, call: &Call<'_>) -> Answer {
         let input: ListServices = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?;
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?;
         let is_meant = |service: &Service| match input.launch_type {
             None => true,
             Some(ListedLaunchType::External) => false,

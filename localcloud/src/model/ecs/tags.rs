@@ -7,7 +7,7 @@ use super::Ecs;
 use super::names::path;
 use super::service::Status;
 use super::wire::{Tag, check_tags, invalid, read, to_json};
-use crate::model::{Answer, Call, Fault};
+use crate::model::{Answer, Call, Fault, Scope};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -33,7 +33,7 @@ impl Ecs {
     pub(super) fn tag_resource(&mut self, call: &Call<'_>) -> Answer {
         let input: TagResource = read(call)?;
         check_tags(&input.tags)?;
-        let tags = self.tags_mut(&input.resource_arn)?;
+        let tags = self.tags_mut(call.scope, &input.resource_arn)?;
         let kept = tags
             .iter()
             .filter(|tag| input.tags.iter().all(|new| new.key != tag.key))
@@ -48,34 +48,35 @@ impl Ecs {
 
     pub(super) fn untag_resource(&mut self, call: &Call<'_>) -> Answer {
         let input: UntagResource = read(call)?;
-        self.tags_mut(&input.resource_arn)?
+        self.tags_mut(call.scope, &input.resource_arn)?
             .retain(|tag| !input.tag_keys.contains(&tag.key));
         Ok(json!({}))
     }
 
     pub(super) fn list_tags_for_resource(&mut self, call: &Call<'_>) -> Answer {
         let input: ListTagsForResource = read(call)?;
-        Ok(json!({"tags": to_json(self.tags_mut(&input.resource_arn)?)}))
+        Ok(json!({"tags": to_json(self.tags_mut(call.scope, &input.resource_arn)?)}))
     }
 
-    fn tags_mut(&mut self, arn: &str) -> Result<&mut Vec<Tag>, Fault> {
+    fn tags_mut(&mut self, scope: &Scope, arn: &str) -> Result<&mut Vec<Tag>, Fault> {
         let kind = arn
             .splitn(6, ':')
             .nth(5)
             .and_then(|resource| resource.split('/').next())
             .unwrap_or_default();
+        let path = path(scope, kind, arn)?;
         match kind {
             "cluster" => {
                 let cluster = self
                     .clusters
-                    .get_mut(path(arn, kind))
+                    .get_mut(path)
                     .filter(|cluster| cluster.status == Status::Active);
                 cluster
                     .map(|cluster| &mut cluster.tags)
                     .ok_or_else(|| Fault::client("ClusterNotFoundException", "Cluster not found."))
             }
             "service" => {
-                let (cluster, name) = path(arn, kind).split_once('/').unwrap_or(("default", path(arn, kind)));
+                let (cluster, name) = path.split_once('/').unwrap_or(("default", path));
                 let key = (cluster.to_owned(), name.to_owned());
                 let service = self
                     .services
@@ -86,7 +87,7 @@ impl Ecs {
                     .ok_or_else(|| not_found("service"))
             }
             "task-definition" => self
-                .definition_mut(arn)
+                .definition_mut(path)
                 .map(|definition| &mut definition.tags)
                 .ok_or_else(|| not_found("task definition")),
             "task" => {

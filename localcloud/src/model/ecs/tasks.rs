@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Ecs;
 use super::capacity::LaunchType;
 use super::instances::instance_arn;
-use super::names::{arn, family_and_revision, last_segment};
+use super::names::{arn_in, family_and_revision, name_in};
 use super::paging::{Page, page};
 use super::services::service_not_found;
 use super::task::{StopCode, Task};
@@ -78,21 +78,15 @@ struct GetTaskProtection {
 }
 
 impl Ecs {
-    /// The task of that id or ARN, if it is one of the cluster's.
-    fn task(&self, scope: &Scope, cluster: &str, reference: &str) -> Option<&Task> {
-        self.tasks.get(&task_arn(scope, cluster, reference))
-    }
-
     pub(super) fn list_tasks(&self, call: &Call<'_>) -> Answer {
         let input: ListTasks = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
         let service = match &input.service_name {
-            Some(reference) => Some(
-                self.service(&cluster, reference)
-                    .ok_or_else(service_not_found)?
-                    .name
-                    .clone(),
-            ),
+            Some(reference) => {
+                let name = name_in(call.scope, "service", &cluster, reference)?;
+                let service = self.service(&cluster, name).ok_or_else(service_not_found)?;
+                Some(service.name.clone())
+            }
             None => None,
         };
         let wants_stopped = input.desired_status == Some(DesiredStatus::Stopped);
@@ -107,7 +101,8 @@ impl Ecs {
         let host = input
             .container_instance
             .as_deref()
-            .map(|reference| instance_arn(call.scope, &cluster, reference));
+            .map(|reference| instance_arn(call.scope, &cluster, reference))
+            .transpose()?;
         let is_on_host = |task: &Task| {
             let own = task.host.as_ref().map(|host| &host.arn);
             host.is_none() || own == host.as_ref()
@@ -137,13 +132,14 @@ impl Ecs {
 
     pub(super) fn describe_tasks(&self, call: &Call<'_>) -> Answer {
         let input: DescribeTasks = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
         check_count(&input.tasks)?;
         let (mut tasks, mut failures) = (Vec::new(), Vec::new());
         for reference in &input.tasks {
-            match self.task(call.scope, &cluster, reference) {
+            let arn = task_arn(call.scope, &cluster, reference)?;
+            match self.tasks.get(&arn) {
                 Some(task) => tasks.push(task.json(!input.include.is_empty())),
-                None => failures.push(failure(&task_arn(call.scope, &cluster, reference), "MISSING")),
+                None => failures.push(failure(&arn, "MISSING")),
             }
         }
         Ok(json!({"tasks": tasks, "failures": failures}))
@@ -151,10 +147,10 @@ impl Ecs {
 
     pub(super) fn stop_task(&mut self, call: &Call<'_>) -> Answer {
         let input: StopTask = read(call)?;
-        let cluster = self.cluster(input.cluster.as_deref())?.name.clone();
+        let cluster = self.cluster(call.scope, input.cluster.as_deref())?.name.clone();
         let task = self
             .tasks
-            .get_mut(&task_arn(call.scope, &cluster, &input.task))
+            .get_mut(&task_arn(call.scope, &cluster, &input.task)?)
             .ok_or_else(|| invalid("The referenced task was not found."))?;
         let reason = input.reason.unwrap_or_else(|| "Task stopped by user".to_owned());
         task.ask_to_stop(StopCode::UserInitiated, &reason, call.now);
@@ -163,7 +159,7 @@ impl Ecs {
 
     pub(super) fn update_task_protection(&mut self, call: &Call<'_>) -> Answer {
         let input: UpdateTaskProtection = read(call)?;
-        let cluster = self.cluster(Some(&input.cluster))?.name.clone();
+        let cluster = self.cluster(call.scope, Some(&input.cluster))?.name.clone();
         if input.tasks.is_empty() || input.tasks.len() > 10 {
             return Err(invalid("tasks must name 1 to 10 tasks."));
         }
@@ -177,7 +173,7 @@ impl Ecs {
         let until = input.protection_enabled.then_some(call.now.real + minutes * 60_000);
         let (mut protected, mut failures) = (Vec::new(), Vec::new());
         for reference in &input.tasks {
-            let arn = task_arn(call.scope, &cluster, reference);
+            let arn = task_arn(call.scope, &cluster, reference)?;
             match self.tasks.get_mut(&arn) {
                 None => failures.push(failure(&arn, "MISSING")),
                 Some(task) if !task.is_wanted() => failures.push(failure(&arn, "TASK_NOT_VALID")),
@@ -192,7 +188,7 @@ impl Ecs {
 
     pub(super) fn get_task_protection(&self, call: &Call<'_>) -> Answer {
         let input: GetTaskProtection = read(call)?;
-        let cluster = self.cluster(Some(&input.cluster))?.name.clone();
+        let cluster = self.cluster(call.scope, Some(&input.cluster))?.name.clone();
         let (mut protected, mut failures) = (Vec::new(), Vec::new());
         if input.tasks.is_empty() {
             let of_cluster = self
@@ -202,20 +198,18 @@ impl Ecs {
             protected.extend(of_cluster.map(|task| protection_json(task, call)));
         }
         for reference in &input.tasks {
-            match self.task(call.scope, &cluster, reference) {
+            let arn = task_arn(call.scope, &cluster, reference)?;
+            match self.tasks.get(&arn) {
                 Some(task) => protected.push(protection_json(task, call)),
-                None => failures.push(failure(&task_arn(call.scope, &cluster, reference), "MISSING")),
+                None => failures.push(failure(&arn, "MISSING")),
             }
         }
         Ok(json!({"protectedTasks": protected, "failures": failures}))
     }
 }
 
-fn task_arn(scope: &Scope, cluster: &str, reference: &str) -> String {
-    if reference.starts_with("arn:") {
-        return reference.to_owned();
-    }
-    arn(scope, "task", &format!("{cluster}/{}", last_segment(reference)))
+fn task_arn(scope: &Scope, cluster: &str, reference: &str) -> Result<String, Fault> {
+    arn_in(scope, "task", cluster, reference)
 }
 
 fn protection_json(task: &Task, call: &Call<'_>) -> Value {

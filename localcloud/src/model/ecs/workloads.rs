@@ -5,7 +5,7 @@ use super::capacity::{CapacityItem, LaunchType, check_strategy, launch_type};
 use super::clusters::Cluster;
 use super::definition::{DefinitionStatus, TaskDefinition};
 use super::deployment::Workload;
-use super::names::is_valid_name;
+use super::names::{is_valid_name, path};
 use super::service_checks::{check_network, platform_version};
 use super::service_input::{CreateService, UpdateService};
 use super::wire::{client, invalid};
@@ -44,6 +44,7 @@ impl Ecs {
             .task_definition
             .as_ref()
             .ok_or_else(|| invalid("TaskDefinition can not be blank."))?;
+        let reference = path(&cluster.scope, "task-definition", reference)?;
         let definition = self.usable_definition(reference)?.arn.clone();
         let network = input
             .network_configuration
@@ -76,6 +77,7 @@ impl Ecs {
     ) -> Result<Workload, Fault> {
         let mut workload = current;
         if let Some(reference) = &input.task_definition {
+            let reference = path(&cluster.scope, "task-definition", reference)?;
             workload.definition = self.definition_to_run(reference, &workload.definition)?;
         }
         if let Some(strategy) = &input.capacity_provider_strategy {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{World, definition};
+use super::{World, definition, service};
 
 #[test]
 fn a_task_definition_goes_from_active_over_inactive_to_gone() {
@@ -104,4 +104,26 @@ fn a_definition_of_more_than_64_kib_is_refused() {
             .1
             .contains("65536")
     );
+}
+
+#[test]
+fn an_arn_of_another_account_or_region_names_no_definition_here() {
+    let mut world = World::new();
+    let arn = world.register(json!({}));
+    for (from, to) in [("123456789012", "210987654321"), ("eu-west-1", "eu-west-2")] {
+        let arn = arn.replace(from, to);
+        for (operation, input) in [
+            ("DescribeTaskDefinition", json!({"taskDefinition": arn})),
+            ("DeregisterTaskDefinition", json!({"taskDefinition": arn})),
+            ("DeleteTaskDefinitions", json!({"taskDefinitions": [arn]})),
+            ("ListTagsForResource", json!({"resourceArn": arn})),
+            ("CreateService", service(1, json!({"taskDefinition": arn}))),
+        ] {
+            assert_eq!(
+                world.code(operation, input).0,
+                "InvalidParameterException",
+                "{operation}"
+            );
+        }
+    }
 }

@@ -98,6 +98,53 @@ fn an_inactive_service_is_missing_after_an_hour() {
 }
 
 #[test]
+fn an_arn_of_another_account_region_or_cluster_does_not_reach_the_own_service() {
+    let mut world = World::new();
+    let made = world.create(1, json!({"tags": [{"key": "team", "value": "a"}]}));
+    world.settle();
+    let arn = made["serviceArn"].as_str().unwrap().to_owned();
+    let task = world.tasks("RUNNING")[0].clone();
+    for (from, to) in [
+        ("123456789012", "210987654321"),
+        ("eu-west-1", "eu-west-2"),
+        ("arn:aws:", "arn:aws-cn:"),
+        ("/default/", "/other/"),
+    ] {
+        let (arn, task) = (arn.replace(from, to), task.replace(from, to));
+        let cluster = made["clusterArn"].as_str().unwrap().replace(from, to);
+        for (operation, input) in [
+            ("DescribeServices", json!({"services": [arn]})),
+            ("UpdateService", json!({"service": arn, "desiredCount": 0})),
+            ("DeleteService", json!({"service": arn, "force": true})),
+            ("ListServiceDeployments", json!({"service": arn})),
+            ("ListTasks", json!({"serviceName": arn})),
+            (
+                "TagResource",
+                json!({"resourceArn": arn, "tags": [{"key": "team", "value": "b"}]}),
+            ),
+            ("DescribeTasks", json!({"tasks": [task]})),
+            ("StopTask", json!({"task": task})),
+        ] {
+            assert_eq!(
+                world.code(operation, input).0,
+                "InvalidParameterException",
+                "{operation}"
+            );
+        }
+        if cluster != made["clusterArn"] {
+            let input = json!({"cluster": cluster, "services": ["s"]});
+            assert_eq!(world.code("DescribeServices", input).0, "InvalidParameterException");
+        }
+    }
+    let seen = world.described();
+    assert_eq!((&seen["status"], &seen["desiredCount"]), (&json!("ACTIVE"), &json!(1)));
+    let answer = world
+        .call("DescribeServices", json!({"services": [arn], "include": ["TAGS"]}))
+        .unwrap();
+    assert_eq!(answer["services"][0]["tags"], json!([{"key": "team", "value": "a"}]));
+}
+
+#[test]
 fn what_is_missing_is_named_as_aws_names_it() {
     let mut world = World::new();
     assert_eq!(
