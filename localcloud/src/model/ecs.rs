@@ -5,7 +5,7 @@
 //! and tells by [`Ecs::report`] what became of them. Running counts come from those reports alone.
 //!
 //! Time: what AWS stamps or waits for runs on the fast clock. Task protection, health check grace and the question whether
-//! a process died young run on the real clock, since they are about real processes.
+//! a process died young run on the real clock, since they are about real processes; so does how long an end can be read.
 
 use std::collections::BTreeMap;
 

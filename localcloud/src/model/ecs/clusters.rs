@@ -15,7 +15,7 @@ pub(super) struct Cluster {
     pub(super) scope: Scope,
     pub(super) name: String,
     pub(super) status: Status,
-    /// When it was deleted, on the fast clock.
+    /// When it was deleted, in real time.
     pub(super) ended: Option<Millis>,
     pub(super) settings: Vec<Setting>,
     pub(super) capacity_providers: Vec<String>,
@@ -184,7 +184,7 @@ impl Ecs {
             return Err(Fault::client("ClusterContainsContainerInstancesException", message));
         }
         if let Some(cluster) = self.clusters.get_mut(&name) {
-            (cluster.status, cluster.ended) = (Status::Inactive, Some(call.now.fast));
+            (cluster.status, cluster.ended) = (Status::Inactive, Some(call.now.real));
         }
         Ok(json!({"cluster": self.cluster_json(&self.clusters[&name], true, true)}))
     }

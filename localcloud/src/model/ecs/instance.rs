@@ -26,7 +26,7 @@ pub(super) struct Instance {
     /// Later instances have greater numbers.
     pub(super) sequence: u64,
     pub(super) ec2_id: String,
-    /// When it was deregistered, on the fast clock.
+    /// When it was deregistered, in real time.
     pub(super) ended: Option<Millis>,
     pub(super) registered: Millis,
     pub(super) cpu_units: u32,

@@ -173,7 +173,7 @@ impl Ecs {
             });
         }
         if let Some(instance) = self.instances.get_mut(&arn) {
-            instance.ended = Some(call.now.fast);
+            instance.ended = Some(call.now.real);
         }
         Ok(json!({"containerInstance": self.load(&self.instances[&arn]).json(true)}))
     }

@@ -11,13 +11,14 @@ use super::service::{Backoff, Service, Status};
 use super::task::{Phase, StopCode, Task};
 use crate::model::{Millis, Now};
 
-/// Stopped tasks, INACTIVE services, clusters and container instances can be described for so long, on the fast clock.
+/// Stopped tasks, INACTIVE services, clusters and container instances can be described for so long. It is real time, since those
+/// who ask for the cause of an end live by it.
 const RETENTION: Millis = 3_600_000;
 
 impl Ecs {
     /// Runs the scheduler once over all services. Call it often: it does what is due, and nothing twice.
     pub fn advance(&mut self, now: Now) {
-        self.purge(now.fast);
+        self.purge(now.real);
         let mut arns = BTreeMap::<_, Vec<(u64, String)>>::new();
         for task in self.tasks.values() {
             let key = (task.cluster.clone(), task.service.clone());
@@ -108,7 +109,7 @@ impl Ecs {
         }
         let is_over = |arn: &String| self.tasks.get(arn).is_none_or(|task| task.phase >= Phase::Stopping);
         if tasks.iter().all(is_over) {
-            (service.status, service.ended) = (Status::Inactive, Some(now.fast));
+            (service.status, service.ended) = (Status::Inactive, Some(now.real));
         }
     }
 
@@ -164,7 +165,7 @@ impl Ecs {
 
     fn purge(&mut self, now: Millis) {
         let is_kept = |ended: Option<Millis>| ended.is_none_or(|ended| now < ended + RETENTION);
-        self.tasks.retain(|_, task| is_kept(task.stopped));
+        self.tasks.retain(|_, task| is_kept(task.stopped.map(|at| at.real)));
         self.services.retain(|_, service| is_kept(service.ended));
         self.clusters.retain(|_, cluster| is_kept(cluster.ended));
         self.instances.retain(|_, instance| is_kept(instance.ended));

@@ -39,7 +39,7 @@ pub(super) struct Service {
     pub(super) cluster: String,
     pub(super) name: String,
     pub(super) status: Status,
-    /// When it became INACTIVE, on the fast clock.
+    /// When it became INACTIVE, in real time.
     pub(super) ended: Option<Millis>,
     pub(super) created: Millis,
     pub(super) desired: i32,

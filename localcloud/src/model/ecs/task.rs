@@ -44,7 +44,7 @@ pub(super) struct Task {
     pub(super) created: Millis,
     pub(super) started: Option<Now>,
     pub(super) stopping: Option<Millis>,
-    pub(super) stopped: Option<Millis>,
+    pub(super) stopped: Option<Now>,
     pub(super) address: Option<Ipv4Addr>,
     pub(super) version: u64,
     /// Real time until which scale-in and deployments leave it alone.
@@ -257,7 +257,7 @@ impl Task {
     pub(super) fn end(&mut self, now: Now) {
         self.phase = Phase::Stopped;
         self.stopping.get_or_insert(now.fast);
-        self.stopped = Some(now.fast);
+        self.stopped = Some(now);
         self.protected_until = None;
         self.usage.clear();
         self.version += 1;
@@ -296,8 +296,8 @@ impl Task {
             "createdAt": seconds(self.created),
             "startedAt": self.started.map(|at| seconds(at.fast)),
             "stoppingAt": self.stopping.map(seconds),
-            "executionStoppedAt": self.stopped.map(seconds),
-            "stoppedAt": self.stopped.map(seconds),
+            "executionStoppedAt": self.stopped.map(|at| seconds(at.fast)),
+            "stoppedAt": self.stopped.map(|at| seconds(at.fast)),
             "desiredStatus": if self.is_wanted() { "RUNNING" } else { "STOPPED" },
             "lastStatus": self.phase.as_str(),
             "enableExecuteCommand": self.execute_command,

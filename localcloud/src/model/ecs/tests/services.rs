@@ -87,6 +87,9 @@ fn an_inactive_service_is_missing_after_an_hour() {
     world.call("DeleteService", json!({"service": "s"})).unwrap();
     world.step();
     assert_eq!(world.described()["status"], "INACTIVE");
+    world.now.fast += 3_600_000;
+    world.step();
+    assert_eq!(world.described()["status"], "INACTIVE", "the hour is of real time");
     world.sleep(3600);
     world.step();
     let answer = world.call("DescribeServices", json!({"services": ["s"]})).unwrap();

@@ -70,6 +70,13 @@ fn a_stopped_task_is_replaced_and_readable_for_an_hour() {
         (&json!("UserInitiated"), &json!("by hand"))
     );
     assert_eq!(world.described()["runningCount"], 1);
+    world.now.fast += 3_600_000;
+    world.step();
+    assert_eq!(
+        world.describe_task(&task)["stoppedReason"],
+        "by hand",
+        "the hour is of real time"
+    );
     world.sleep(3600);
     world.step();
     let answer = world.call("DescribeTasks", json!({"tasks": [task]})).unwrap();
