@@ -13,8 +13,12 @@ use crate::model::{Fault, Millis, Scope};
 
 /// "Each alarm can have as many as 20 MetricDataQuery structures": at most this many metrics, and as many expressions.
 const SOURCES_LIMIT: usize = 10;
-/// "The number of evaluation periods multiplied by the length of each can't exceed one day"; the store keeps little more.
-const RANGE_LIMIT_SECONDS: i64 = 86_400;
+/// How many seconds an alarm may look back: "seven days for alarms with a period of at least one hour" ([`HOUR`]); the store
+/// keeps little more.
+const WEEK: i64 = 604_800;
+/// The same for an alarm with a shorter period.
+const DAY: i64 = 86_400;
+const HOUR: i64 = 3_600;
 
 /// A label that people put on an alarm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,10 +148,15 @@ impl Settings {
         let range = i64::try_from(rule.periods)
             .ok()
             .and_then(|periods| queries.period().checked_mul(periods));
-        if range.is_none_or(|range| range > RANGE_LIMIT_SECONDS) {
-            return Err(invalid(
-                "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400)",
-            ));
+        let (words, limit) = if queries.period() < HOUR {
+            ("a day", DAY)
+        } else {
+            ("seven days", WEEK)
+        };
+        if range.is_none_or(|range| range > limit) {
+            return Err(invalid(format!(
+                "Metrics cannot be checked across more than {words} (EvaluationPeriods * Period must be <= {limit})"
+            )));
         }
         Ok(queries)
     }

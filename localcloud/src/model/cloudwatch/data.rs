@@ -106,9 +106,9 @@ fn timestamp(datum: &Datum, index: usize, now: Millis) -> Result<Millis, Fault> 
         )));
     }
     if at < now - RETENTION {
-        let hours = RETENTION / MINUTE / 60;
+        let days = RETENTION / MINUTE / 60 / 24;
         return Err(refused(format!(
-            "MetricData[{index}].Timestamp: the model keeps data for {hours} hours of its clock only"
+            "MetricData[{index}].Timestamp: the model keeps data for {days} days of its clock only"
         )));
     }
     Ok(at)

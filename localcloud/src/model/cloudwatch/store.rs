@@ -11,8 +11,8 @@ use crate::model::Millis;
 
 /// The finest resolution: a minute, as for every metric without `StorageResolution` 1.
 pub const MINUTE: Millis = 60_000;
-/// How long a data point can be read: a day of evaluation periods, and the extra points that an alarm reaches back for.
-pub(super) const RETENTION: Millis = 30 * 60 * MINUTE;
+/// How long a data point can be read: a week of evaluation periods, and the extra points that an alarm reaches back for.
+pub(super) const RETENTION: Millis = 10 * 24 * 60 * MINUTE;
 /// How many metrics one region holds; a publisher that makes up a new dimension value per message is refused, not fed.
 pub(super) const METRICS_LIMIT: usize = 20_000;
 

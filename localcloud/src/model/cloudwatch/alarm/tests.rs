@@ -64,7 +64,8 @@ fn a_wrong_alarm_is_refused_by_the_member() {
         (single(), json!({"Namespace": null}), "Namespace"),
         (single(), json!({"Statistic": null}), "Statistic"),
         (single(), json!({"Period": 10}), "Period"),
-        (single(), json!({"Period": 3_600, "EvaluationPeriods": 25}), "86400"),
+        (single(), json!({"Period": 60, "EvaluationPeriods": 1_441}), "86400"),
+        (single(), json!({"Period": 3_600, "EvaluationPeriods": 169}), "604800"),
         (single(), json!({"MetricName": null}), "MetricName and Metrics"),
         (single(), json!({"ExtendedStatistic": "p99"}), "ExtendedStatistic"),
         (
@@ -110,4 +111,12 @@ fn at_most_ten_metrics_and_ten_expressions_are_taken() {
         .collect();
     let refusal = checked(math(), json!({"Metrics": expressions})).expect_err("eleven expressions");
     assert!(refusal.contains("at most 10"), "{refusal}");
+}
+
+#[test]
+fn an_alarm_looks_back_a_week_when_its_periods_are_of_an_hour_or_more() {
+    for (period, periods) in [(60, 1_440), (3_600, 168), (86_400, 7)] {
+        let changes = json!({"Period": period, "EvaluationPeriods": periods});
+        assert_eq!(checked(single(), changes), Ok(()));
+    }
 }
