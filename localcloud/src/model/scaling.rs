@@ -25,7 +25,7 @@ use decide::{Brakes, Capacity, Decision, Direction, Signal, decide};
 use policy::Policy;
 use target::Target;
 
-use super::cloudwatch::{AlarmChange, CloudWatch, State};
+use super::cloudwatch::{Alarm, AlarmChange, CloudWatch, State};
 use super::ids::Ids;
 use super::route::service_of;
 use super::{Answer, Call, Fault, Millis};
@@ -199,7 +199,9 @@ impl Scaling {
 /// Reads the alarms of one policy; an alarm that somebody deleted says nothing.
 fn signal(policy: &Policy, service: ServiceState, cloudwatch: &CloudWatch, now: Millis) -> Signal {
     let [high, low] = policy.alarms.each_ref().map(|name| cloudwatch.alarm(name));
-    let stands = |alarm: Option<&super::cloudwatch::Alarm>| alarm.is_some_and(|alarm| alarm.state == State::Alarm);
+    // Somebody may have turned the actions of an alarm off, or taken the policy out of them.
+    let acts = |alarm: &&Alarm| alarm.settings.actions_enabled && alarm.settings.alarm_actions.contains(&policy.arn);
+    let stands = |alarm: Option<&Alarm>| alarm.filter(acts).is_some_and(|alarm| alarm.state == State::Alarm);
     // "Application Auto Scaling cannot scale your scalable target until new data points are found": an alarm may stand for
     // a while on old data alone ("Avoiding premature transitions to alarm state"), so the last minute must have a value.
     let value = high.or(low).and_then(|alarm| cloudwatch.latest_value(alarm, now));
@@ -208,7 +210,7 @@ fn signal(policy: &Policy, service: ServiceState, cloudwatch: &CloudWatch, now: 
     // one data point to be sent before scaling out" ("Service auto scaling").
     let is_wanted_at_zero = service.running == 0 && service.desired == 0 && value.is_some_and(|value| value > target);
     Signal {
-        high: stands(high) || (high.is_some() && is_wanted_at_zero),
+        high: stands(high) || (high.filter(acts).is_some() && is_wanted_at_zero),
         low: stands(low),
         value,
         target,

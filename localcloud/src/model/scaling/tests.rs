@@ -121,6 +121,16 @@ impl World {
         self.apply();
     }
 
+    fn tell_cloudwatch(&mut self, operation: &str, input: &Value) {
+        let call = Call {
+            scope: &scope(),
+            operation,
+            input,
+            now: Now { real: 0, fast: 0 },
+        };
+        self.cloudwatch.handle(&call).expect("the call is sound");
+    }
+
     fn activities(&mut self, with_not_scaled: bool) -> Vec<Value> {
         let wanted = json!({"ResourceId": RESOURCE, "IncludeNotScaledActivities": with_not_scaled});
         self.tell("DescribeScalingActivities", wanted)["ScalingActivities"]
@@ -285,15 +295,7 @@ fn an_update_keeps_the_names_and_remakes_alarms_that_were_deleted() {
     let mut world = World::registered(1, 1, 5);
     let first = world.tell("PutScalingPolicy", policy("backlog", json!({})));
     let name = first["Alarms"][0]["AlarmName"].as_str().unwrap_or_default().to_owned();
-    let delete = json!({"AlarmNames": [name]});
-    let now = Now { real: 0, fast: 0 };
-    let call = Call {
-        scope: &scope(),
-        operation: "DeleteAlarms",
-        input: &delete,
-        now,
-    };
-    world.cloudwatch.handle(&call).expect("the alarm is there");
+    world.tell_cloudwatch("DeleteAlarms", &json!({"AlarmNames": [name]}));
     let second = world.tell("PutScalingPolicy", policy("backlog", json!({"TargetValue": 50})));
     assert_eq!(first, second);
     assert_eq!(
@@ -571,15 +573,7 @@ fn a_deleted_alarm_disarms_its_policy() {
     let mut world = World::with_policy(2, 1, 10, json!({}));
     let policies = world.tell("DescribeScalingPolicies", json!({}));
     let name = policies["ScalingPolicies"][0]["Alarms"][0]["AlarmName"].clone();
-    let delete = json!({"AlarmNames": [name]});
-    let now = Now { real: 0, fast: 0 };
-    let call = Call {
-        scope: &scope(),
-        operation: "DeleteAlarms",
-        input: &delete,
-        now,
-    };
-    world.cloudwatch.handle(&call).expect("the alarm is there");
+    world.tell_cloudwatch("DeleteAlarms", &json!({"AlarmNames": [name]}));
     world.pass(10, Some(500.0));
     assert_eq!(world.service.desired, 2);
 }
@@ -657,4 +651,25 @@ fn no_load_leaves_the_range_or_breaks_a_cooldown() {
         moves.0 > 50 && moves.1 > 50,
         "the loads hardly moved anything: {moves:?}"
     );
+}
+
+#[test]
+fn an_alarm_whose_actions_are_off_or_others_scales_nothing() {
+    let others = "arn:aws:sns:eu-west-1:123456789012:hot";
+    for (count, actions) in [(1, None), (0, None), (1, Some(others))] {
+        let mut world = World::with_policy(count, 0, 10, json!({}));
+        let policies = world.tell("DescribeScalingPolicies", json!({}))["ScalingPolicies"].clone();
+        let name = policies[0]["Alarms"][0]["AlarmName"].as_str().unwrap_or_default();
+        match actions {
+            None => world.tell_cloudwatch("DisableAlarmActions", &json!({"AlarmNames": [name]})),
+            Some(others) => {
+                let alarm = world.cloudwatch.alarm(name).expect("it was made");
+                let mut settings = serde_json::to_value(&alarm.settings).expect("settings are JSON");
+                settings["AlarmActions"] = json!([others]);
+                world.tell_cloudwatch("PutMetricAlarm", &settings);
+            }
+        }
+        world.pass(5, Some(500.0));
+        assert_eq!(world.service.desired, count, "{actions:?}");
+    }
 }
