@@ -6,7 +6,7 @@ use super::group::Groups;
 use super::message::Message;
 use crate::model::Millis;
 
-/// Received so often, a message no longer counts for the age of the oldest.
+/// Received so often from one queue, a message no longer counts for the age of its oldest, and goes to the back of a standard one.
 const POISONED: u64 = 3;
 
 /// The messages of one queue, by their number of arrival.
@@ -14,7 +14,8 @@ const POISONED: u64 = 3;
 pub(super) struct Store {
     messages: BTreeMap<u64, Stored>,
     next_number: u64,
-    visible: BTreeSet<u64>,
+    /// By their turn.
+    visible: BTreeSet<(u64, u64)>,
     delayed: BTreeSet<(Millis, u64)>,
     in_flight: BTreeSet<(Millis, u64)>,
     by_sent: BTreeSet<(Millis, u64)>,
@@ -27,6 +28,10 @@ pub(super) struct Store {
 struct Stored {
     message: Message,
     place: Place,
+    /// When it is handed out among those that are visible: by its number, until it has to go to the back.
+    turn: u64,
+    /// How often it was received from this queue; the message itself counts what came before as well.
+    receives: u64,
     /// When the last receive was, for the total length of a lease.
     received: Millis,
 }
@@ -88,18 +93,18 @@ impl Store {
         let number = self.next_number;
         self.next_number += 1;
         self.by_sent.insert((message.sent, number));
-        if message.receives < POISONED {
-            self.by_entered.insert((message.entered, number));
-        }
+        self.by_entered.insert((message.entered, number));
         if let (Some(groups), Some(group)) = (&mut self.groups, &message.group) {
             groups.add(group, number, matches!(place, Place::Visible));
         }
-        self.enter(number, place);
+        self.enter(number, number, place);
         self.messages.insert(
             number,
             Stored {
                 message,
                 place,
+                turn: number,
+                receives: 0,
                 received: 0,
             },
         );
@@ -108,7 +113,7 @@ impl Store {
     /// Takes a message out.
     pub(super) fn remove(&mut self, number: u64) -> Option<Message> {
         let stored = self.messages.remove(&number)?;
-        self.leave(number, stored.place);
+        self.leave(number, stored.turn, stored.place);
         self.by_sent.remove(&(stored.message.sent, number));
         self.by_entered.remove(&(stored.message.entered, number));
         if let (Some(groups), Some(group)) = (&mut self.groups, &stored.message.group) {
@@ -125,8 +130,8 @@ impl Store {
     /// Returns up to `most` messages that can be received now, in order; of a FIFO queue's group, as many as possible.
     pub(super) fn receivable(&self, most: usize) -> Vec<u64> {
         match &self.groups {
-            Some(groups) => groups.receivable(most, |number| self.visible.contains(&number)),
-            None => self.visible.iter().take(most).copied().collect(),
+            Some(groups) => groups.receivable(most, |number| self.visible.contains(&(number, number))),
+            None => self.visible.iter().take(most).map(|(_, number)| *number).collect(),
         }
     }
 
@@ -138,8 +143,10 @@ impl Store {
         stored.received = now;
         stored.message.receives += 1;
         stored.message.first_received.get_or_insert(now);
-        if stored.message.receives >= POISONED {
+        stored.receives += 1;
+        if stored.receives >= POISONED {
             self.by_entered.remove(&(stored.message.entered, number));
+            self.send_to_the_back(number);
         }
         self.put(
             number,
@@ -151,15 +158,27 @@ impl Store {
         );
     }
 
+    /// Gives a message of a standard queue the last turn; in a FIFO queue the order stays.
+    fn send_to_the_back(&mut self, number: u64) {
+        let Some(stored) = self.messages.get_mut(&number).filter(|_| self.groups.is_none()) else {
+            return;
+        };
+        let last = self.next_number;
+        let (turn, place) = (std::mem::replace(&mut stored.turn, last), stored.place);
+        self.next_number += 1;
+        self.leave(number, turn, place);
+        self.enter(number, last, place);
+    }
+
     /// Moves a message to another place.
     pub(super) fn put(&mut self, number: u64, place: Place) {
         let Some(stored) = self.messages.get_mut(&number) else {
             return;
         };
         let old = std::mem::replace(&mut stored.place, place);
-        let group = stored.message.group.clone();
-        self.leave(number, old);
-        self.enter(number, place);
+        let (turn, group) = (stored.turn, stored.message.group.clone());
+        self.leave(number, turn, old);
+        self.enter(number, turn, place);
         if let (Some(groups), Some(group)) = (&mut self.groups, group) {
             let (was, is) = (matches!(old, Place::InFlight(_)), matches!(place, Place::InFlight(_)));
             groups.moved(&group, number, was, is, matches!(place, Place::Visible));
@@ -207,17 +226,17 @@ impl Store {
         self.by_entered.first().map(|(entered, _)| *entered)
     }
 
-    fn enter(&mut self, number: u64, place: Place) {
+    fn enter(&mut self, number: u64, turn: u64, place: Place) {
         match place {
-            Place::Visible => self.visible.insert(number),
+            Place::Visible => self.visible.insert((turn, number)),
             Place::Delayed(until) => self.delayed.insert((until, number)),
             Place::InFlight(until) => self.in_flight.insert((until, number)),
         };
     }
 
-    fn leave(&mut self, number: u64, place: Place) {
+    fn leave(&mut self, number: u64, turn: u64, place: Place) {
         match place {
-            Place::Visible => self.visible.remove(&number),
+            Place::Visible => self.visible.remove(&(turn, number)),
             Place::Delayed(until) => self.delayed.remove(&(until, number)),
             Place::InFlight(until) => self.in_flight.remove(&(until, number)),
         };

@@ -97,6 +97,16 @@ impl World {
         self.ask("ChangeMessageVisibility", input)
     }
 
+    fn oldest_age(&mut self, name: &str) -> u64 {
+        let now = Now {
+            real: self.now,
+            fast: 0,
+        };
+        let gauges = self.sqs.gauges(now);
+        let of_it = gauges.iter().find(|(queue, _)| queue == name);
+        of_it.unwrap().1.oldest_age_seconds
+    }
+
     /// Returns visible, in flight and delayed, as the attributes tell.
     fn counts(&mut self) -> [u64; 3] {
         let attributes = self
@@ -376,6 +386,56 @@ fn what_was_received_too_often_goes_to_the_dead_letter_queue() {
         "arn:aws:sqs:eu-west-1:111122223333:q"
     );
     assert_eq!(buried[0]["Attributes"]["SentTimestamp"], START.to_string());
+}
+
+#[test]
+fn a_buried_message_ages_in_the_dead_letter_queue_from_when_it_moved() {
+    let mut world = World::standard(json!({}));
+    let dead = world.create("dead", json!({}));
+    let policy = json!({"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:111122223333:dead", "maxReceiveCount": 3});
+    let attributes = json!({"Attributes": {"RedrivePolicy": policy.to_string()}});
+    world.ask("SetQueueAttributes", attributes).unwrap();
+    world.send("poison");
+    for _ in 0..3 {
+        let poison = world.receive(1);
+        world.change(&poison[0], 0).unwrap();
+    }
+    world.now += 60 * SECOND;
+    assert_eq!(world.receive(1).len(), 0);
+    world.now += 30 * SECOND;
+    world.url = dead;
+    assert_eq!(world.oldest_age("dead"), 30);
+    for _ in 0..2 {
+        let seen = world.receive(1);
+        world.change(&seen[0], 0).unwrap();
+    }
+    assert_eq!(world.oldest_age("dead"), 30);
+    world.receive(1);
+    assert_eq!(
+        world.oldest_age("dead"),
+        0,
+        "received three times from here, it no longer counts"
+    );
+}
+
+#[test]
+fn what_was_received_three_times_goes_to_the_back_of_a_standard_queue_alone() {
+    let receive_thrice = |world: &mut World| {
+        for _ in 0..3 {
+            let poison = world.receive(1);
+            assert_eq!(bodies(&poison), "poison");
+            world.change(&poison[0], 0).unwrap();
+        }
+        bodies(&world.receive(10))
+    };
+    let mut standard = World::standard(json!({}));
+    let mut fifo = World::fifo(json!({}));
+    for body in ["poison", "later"] {
+        standard.send(body);
+        fifo.send_to_group(body, body);
+    }
+    assert_eq!(receive_thrice(&mut standard), "later poison");
+    assert_eq!(receive_thrice(&mut fifo), "poison later");
 }
 
 #[test]
