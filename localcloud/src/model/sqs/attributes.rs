@@ -1,5 +1,6 @@
 //! The settings of a queue: read, checked, printed.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::characters::is_queue_name;
@@ -32,8 +33,18 @@ pub(super) struct Attributes {
     /// Whether ids are compared within a group only.
     pub(super) per_group: bool,
     pub(super) redrive: Option<Redrive>,
+    pub(super) redrive_allow: Permission,
     /// The texts that are given back as they came.
     pub(super) texts: Map<String, Value>,
+}
+
+/// Whose dead-letter queue a queue may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Permission {
+    AllowAll,
+    DenyAll,
+    /// Of the queues with these ARNs.
+    ByQueue(Vec<String>),
 }
 
 /// Where a message goes that was received too often.
@@ -71,6 +82,7 @@ impl Attributes {
             content_based: false,
             per_group: false,
             redrive: None,
+            redrive_allow: Permission::AllowAll,
             texts,
         };
         defaults.changed_by(&rest)
@@ -156,7 +168,15 @@ impl Attributes {
                 self.redrive = if value.is_empty() { None } else { Some(redrive(value)?) };
                 self.keep(name, value);
             }
-            "Policy" | "RedriveAllowPolicy" => {
+            "RedriveAllowPolicy" => {
+                self.redrive_allow = if value.is_empty() {
+                    Permission::AllowAll
+                } else {
+                    permission(value)?
+                };
+                self.keep(name, value);
+            }
+            "Policy" => {
                 if !value.is_empty() && serde_json::from_str::<Map<String, Value>>(value).is_err() {
                     return Err(invalid_value(name, "it is not a JSON object"));
                 }
@@ -241,6 +261,37 @@ fn redrive(text: &str) -> Result<Redrive, Fault> {
         target: target.to_owned(),
         most_receives: count,
     })
+}
+
+fn permission(text: &str) -> Result<Permission, Fault> {
+    let wrong = |why: &str| {
+        invalid(format!(
+            "Value {text} for parameter RedriveAllowPolicy is invalid. Reason: {why}"
+        ))
+    };
+    let policy: RedriveAllowPolicy = serde_json::from_str(text).map_err(|why| wrong(&format!("{why}.")))?;
+    match (policy.redrive_permission, policy.source_queue_arns) {
+        (RedrivePermission::AllowAll, None) => Ok(Permission::AllowAll),
+        (RedrivePermission::DenyAll, None) => Ok(Permission::DenyAll),
+        (RedrivePermission::ByQueue, Some(arns)) if (1..=10).contains(&arns.len()) => Ok(Permission::ByQueue(arns)),
+        (RedrivePermission::ByQueue, _) => Err(wrong("byQueue needs 1 to 10 sourceQueueArns.")),
+        (_, Some(_)) => Err(wrong("sourceQueueArns is for byQueue alone.")),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RedriveAllowPolicy {
+    redrive_permission: RedrivePermission,
+    source_queue_arns: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RedrivePermission {
+    AllowAll,
+    DenyAll,
+    ByQueue,
 }
 
 fn number(name: &str, value: &str, least: i64, most: i64) -> Result<i64, Fault> {

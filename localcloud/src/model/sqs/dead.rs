@@ -1,8 +1,6 @@
 //! Dead-letter queues: who may be whose.
 
-use serde_json::Value;
-
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Permission};
 use super::{Sqs, invalid, queue_arn};
 use crate::model::{Fault, Scope};
 
@@ -35,16 +33,9 @@ pub(super) fn name_in<'a>(scope: &Scope, arn: &'a str) -> Option<&'a str> {
 
 /// Says whether the target's RedriveAllowPolicy names the source.
 fn admits(target: &Attributes, source_arn: &str) -> bool {
-    let Some(text) = target.text("RedriveAllowPolicy") else {
-        return true;
-    };
-    let policy: Value = serde_json::from_str(text).unwrap_or_default();
-    match policy.get("redrivePermission").and_then(Value::as_str) {
-        Some("denyAll") => false,
-        Some("byQueue") => {
-            let sources = policy.get("sourceQueueArns").and_then(Value::as_array);
-            sources.is_some_and(|sources| sources.iter().any(|source| source == source_arn))
-        }
-        _ => true,
+    match &target.redrive_allow {
+        Permission::AllowAll => true,
+        Permission::DenyAll => false,
+        Permission::ByQueue(sources) => sources.iter().any(|source| source == source_arn),
     }
 }

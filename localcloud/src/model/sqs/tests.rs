@@ -439,6 +439,56 @@ fn what_was_received_three_times_goes_to_the_back_of_a_standard_queue_alone() {
 }
 
 #[test]
+fn a_dead_letter_queue_admits_the_sources_that_it_allows() {
+    let mut world = World::standard(json!({}));
+    let source = "arn:aws:sqs:eu-west-1:111122223333:q";
+    let by_queue = |arns: Value| json!({"redrivePermission": "byQueue", "sourceQueueArns": arns});
+    for (number, (allowed, expected)) in [
+        (json!({"redrivePermission": "allowAll"}), ""),
+        (json!({"redrivePermission": "denyAll"}), "InvalidParameterValue"),
+        (by_queue(json!([source])), ""),
+        (
+            by_queue(json!(["arn:aws:sqs:eu-west-1:111122223333:r"])),
+            "InvalidParameterValue",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.create(
+            &format!("dead{number}"),
+            json!({"RedriveAllowPolicy": allowed.to_string()}),
+        );
+        let target = format!("arn:aws:sqs:eu-west-1:111122223333:dead{number}");
+        let policy = json!({"deadLetterTargetArn": target, "maxReceiveCount": 1}).to_string();
+        let answer = world.ask("SetQueueAttributes", json!({"Attributes": {"RedrivePolicy": policy}}));
+        assert_eq!(
+            answer.map_or_else(|fault| fault.code, |_| String::new()),
+            expected,
+            "{allowed}"
+        );
+    }
+}
+
+#[test]
+fn a_redrive_allow_policy_that_makes_no_sense_is_refused() {
+    let mut world = World::standard(json!({}));
+    for policy in [
+        json!({}),
+        json!({"redrivePermission": "byqueue", "sourceQueueArns": ["a"]}),
+        json!({"redrivePermission": "byQueue"}),
+        json!({"redrivePermission": "byQueue", "sourceQueueArns": []}),
+        json!({"redrivePermission": "denyAll", "sourceQueueArns": ["a"]}),
+        json!({"redrivePermission": "byQueue", "sourceQueues": ["a"]}),
+        json!(["denyAll"]),
+    ] {
+        let input = json!({"Attributes": {"RedriveAllowPolicy": policy.to_string()}});
+        let refused = code(world.ask("SetQueueAttributes", input));
+        assert_eq!(refused, "InvalidParameterValue", "{policy}");
+    }
+}
+
+#[test]
 fn a_dead_letter_queue_must_be_there_and_of_the_same_kind() {
     let mut world = World::standard(json!({}));
     world.create("dead.fifo", json!({"FifoQueue": "true"}));
