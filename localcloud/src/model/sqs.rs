@@ -107,7 +107,7 @@ impl Sqs {
         let allowed = message
             .topic_arn
             .as_deref()
-            .is_none_or(|topic| policy::allows(&queue.attributes, topic));
+            .is_none_or(|topic| policy::allows(&queue.attributes, &queue.arn, topic));
         if allowed {
             // A topic has nobody to tell when a queue refuses a message; AWS counts it as a failed notification.
             let _ = queue.send(message, &mut self.ids, now.real);

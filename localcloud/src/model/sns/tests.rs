@@ -151,6 +151,28 @@ fn a_queue_policy_that_does_not_name_the_topic_keeps_it_out() {
 }
 
 #[test]
+fn a_queue_policy_speaks_of_the_queues_that_it_names() {
+    let mut cloud = Cloud::default();
+    let (arn, url) = joined(&mut cloud, json!({"Name": "t"}), json!({"QueueName": "q"}), json!({}));
+    for (resource, expected) in [
+        (json!("arn:aws:sqs:eu-west-1:111122223333:other"), 0),
+        (Value::Null, 0),
+        (
+            json!(["arn:aws:sqs:eu-west-1:111122223333:other", scope().arn("sqs", "q")]),
+            1,
+        ),
+        (json!("arn:aws:sqs:*:111122223333:*"), 1),
+    ] {
+        let statement = json!({"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": resource});
+        let policy = json!({"Statement": statement}).to_string();
+        let input = json!({"QueueUrl": url, "Attributes": {"Policy": policy}});
+        call(&mut cloud, Service::Sqs, "SetQueueAttributes", input).unwrap();
+        sns(&mut cloud, "Publish", json!({"TopicArn": arn, "Message": "m"})).unwrap();
+        assert_eq!(received(&mut cloud, &url).len(), expected, "{resource}");
+    }
+}
+
+#[test]
 fn what_is_not_modelled_is_refused() {
     let mut cloud = Cloud::default();
     let arn = sns(&mut cloud, "CreateTopic", json!({"Name": "t"})).unwrap()["TopicArn"].clone();

@@ -5,21 +5,21 @@ use serde_json::Value;
 use super::attributes::Attributes;
 
 /// Says whether the queue takes messages of a topic. A queue without a policy does; AWS would refuse there.
-pub(super) fn allows(attributes: &Attributes, topic_arn: &str) -> bool {
+pub(super) fn allows(attributes: &Attributes, queue_arn: &str, topic_arn: &str) -> bool {
     let Some(text) = attributes.text("Policy") else {
         return true;
     };
     let policy: Value = serde_json::from_str(text).unwrap_or_default();
     let statements = listed(policy.get("Statement"));
     let matching = |effect: &str| {
-        statements
-            .iter()
-            .any(|statement| statement.get("Effect").is_some_and(|is| is == effect) && covers(statement, topic_arn))
+        statements.iter().any(|statement| {
+            statement.get("Effect").is_some_and(|is| is == effect) && covers(statement, queue_arn, topic_arn)
+        })
     };
     matching("Allow") && !matching("Deny")
 }
 
-fn covers(statement: &Value, topic_arn: &str) -> bool {
+fn covers(statement: &Value, queue_arn: &str, topic_arn: &str) -> bool {
     let principal = statement.get("Principal").unwrap_or(&Value::Null);
     let service = listed(principal.get("Service"))
         .iter()
@@ -31,7 +31,8 @@ fn covers(statement: &Value, topic_arn: &str) -> bool {
             .as_str()
             .is_some_and(|action| matches!(action.to_lowercase().as_str(), "*" | "sqs:*" | "sqs:sendmessage"))
     });
-    (service || anyone) && sends && condition_holds(statement.get("Condition"), topic_arn)
+    let here = any_like(statement.get("Resource"), queue_arn);
+    (service || anyone) && sends && here && condition_holds(statement.get("Condition"), topic_arn)
 }
 
 /// Knows the conditions on `aws:SourceArn`; any other condition does not hold, so that a policy never allows by mistake.
@@ -47,11 +48,17 @@ fn condition_holds(condition: Option<&Value>, topic_arn: &str) -> bool {
                     operator.as_str(),
                     "ArnEquals" | "ArnLike" | "StringEquals" | "StringLike"
                 )
-                && listed(Some(wanted))
-                    .iter()
-                    .any(|pattern| pattern.as_str().is_some_and(|text| like(text, topic_arn)))
+                && any_like(Some(wanted), topic_arn)
         })
     })
+}
+
+/// Says whether one of the patterns matches; none is there where the value is missing.
+fn any_like(patterns: Option<&Value>, text: &str) -> bool {
+    let patterns = listed(patterns);
+    patterns
+        .iter()
+        .any(|pattern| pattern.as_str().is_some_and(|pattern| like(pattern, text)))
 }
 
 /// Matches a pattern in which `*` stands for anything.
