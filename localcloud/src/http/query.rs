@@ -37,9 +37,13 @@ impl Form {
         form
     }
 
-    /// Returns the input that the parameters describe. What does not fit the shape stays in, for the check to refuse.
+    /// Returns the input that the parameters describe. What does not fit the shape stays in under its path, for the check to
+    /// refuse.
     pub fn decode(&self, api: &Api, shape: &Shape) -> Value {
-        self.parameters.to_structure(api, shape)
+        let mut rest = self.parameters.clone();
+        let mut input = rest.take_structure(api, shape);
+        rest.leave("", &mut input);
+        Value::Object(input)
     }
 }
 
@@ -51,82 +55,79 @@ impl Node {
         leaf.value = Some(value);
     }
 
-    fn to_value(&self, api: &Api, shape: &Shape) -> Value {
+    fn take_value(&mut self, api: &Api, shape: &Shape) -> Value {
         match shape.kind {
-            Kind::Structure => self.to_structure(api, shape),
-            Kind::List => self.to_list(api, shape),
-            Kind::Map => self.to_map(api, shape),
-            kind => scalar(kind, self.value.as_deref().unwrap_or_default()),
+            Kind::Structure => Value::Object(self.take_structure(api, shape)),
+            Kind::List => self.take_list(api, shape),
+            Kind::Map => self.take_map(api, shape),
+            kind => scalar(kind, &self.value.take().unwrap_or_default()),
         }
     }
 
-    fn to_structure(&self, api: &Api, shape: &Shape) -> Value {
+    fn take_structure(&mut self, api: &Api, shape: &Shape) -> Map<String, Value> {
         let mut members = Map::new();
-        for (wire_name, node) in &self.children {
-            let named = shape
-                .members
-                .iter()
-                .find(|(name, member)| wire_name_of(name, member) == wire_name);
-            let (name, value) = match named {
-                Some((name, member)) => (name, node.to_value(api, api.shape(&member.shape))),
-                None => (wire_name, Value::String(node.value.clone().unwrap_or_default())),
-            };
-            members.insert(name.clone(), value);
+        for (name, member) in &shape.members {
+            if let Some(node) = self.children.get_mut(wire_name_of(name, member)) {
+                members.insert(name.clone(), node.take_value(api, api.shape(&member.shape)));
+            }
         }
-        Value::Object(members)
+        members
     }
 
-    fn to_list(&self, api: &Api, shape: &Shape) -> Value {
+    fn take_list(&mut self, api: &Api, shape: &Shape) -> Value {
         let Some(member) = &shape.member else {
             return Value::Null;
         };
-        let holder = if shape.flattened {
-            Some(self)
-        } else {
-            self.children.get(wire_name_of("member", member))
-        };
-        let items = holder.map(Node::in_order).unwrap_or_default();
-        Value::Array(
-            items
-                .into_iter()
-                .map(|item| item.to_value(api, api.shape(&member.shape)))
-                .collect(),
-        )
+        let items = self.numbered(shape, wire_name_of("member", member));
+        let items = items
+            .into_iter()
+            .map(|item| item.take_value(api, api.shape(&member.shape)));
+        Value::Array(items.collect())
     }
 
-    fn to_map(&self, api: &Api, shape: &Shape) -> Value {
+    fn take_map(&mut self, api: &Api, shape: &Shape) -> Value {
         let (Some(key), Some(value)) = (&shape.key, &shape.value) else {
             return Value::Null;
         };
-        let holder = if shape.flattened {
-            Some(self)
-        } else {
-            self.children.get("entry")
-        };
+        let (key, value_name) = (wire_name_of("key", key), wire_name_of("value", value));
         let mut entries = Map::new();
-        for entry in holder.map(Node::in_order).unwrap_or_default() {
-            let name = entry
-                .children
-                .get(wire_name_of("key", key))
-                .and_then(|node| node.value.clone());
-            let node = entry.children.get(wire_name_of("value", value));
-            let (Some(name), Some(node)) = (name, node) else {
+        for entry in self.numbered(shape, "entry") {
+            if !entry.children.contains_key(value_name) {
                 continue;
-            };
-            entries.insert(name, node.to_value(api, api.shape(&value.shape)));
+            }
+            let name = entry.children.get_mut(key).and_then(|node| node.value.take());
+            if let (Some(name), Some(node)) = (name, entry.children.get_mut(value_name)) {
+                entries.insert(name, node.take_value(api, api.shape(&value.shape)));
+            }
         }
         Value::Object(entries)
     }
 
-    /// Returns the numbered children, by number.
-    fn in_order(&self) -> Vec<&Node> {
-        let mut numbered: Vec<(u32, &Node)> = self
-            .children
-            .iter()
+    /// Returns the numbered nodes of a list or map, by number. One without any is written as an empty text.
+    fn numbered(&mut self, shape: &Shape, name: &str) -> Vec<&mut Node> {
+        self.value.take_if(|text| text.is_empty());
+        let holder = if shape.flattened {
+            Some(self)
+        } else {
+            self.children.get_mut(name)
+        };
+        let children = holder.into_iter().flat_map(|holder| &mut holder.children);
+        let mut numbered: Vec<(u32, &mut Node)> = children
             .filter_map(|(name, node)| Some((name.parse().ok()?, node)))
             .collect();
         numbered.sort_by_key(|(number, _)| *number);
         numbered.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// Puts what was not taken into the input, under its path.
+    fn leave(&mut self, path: &str, input: &mut Map<String, Value>) {
+        if let Some(text) = self.value.take() {
+            input.insert(path.to_owned(), Value::String(text));
+        }
+        for (name, node) in &mut self.children {
+            let dot = if path.is_empty() { "" } else { "." };
+            node.leave(&format!("{path}{dot}{name}"), input);
+        }
     }
 }
 
@@ -187,6 +188,28 @@ mod tests {
             (&input["AlarmNames"][1], &input["AlarmNames"][9]),
             (&json!("n2"), &json!("n10"))
         );
+    }
+
+    #[test]
+    fn what_fits_nowhere_stays_in_under_its_path() {
+        let body = b"AlarmNames.member.1=a&AlarmNames.member.x=b&AlarmNames.entry.1=c&StateValue.y=d&AlarmName.1=e";
+        let api = api::of(Service::CloudWatch);
+        let input = Form::read(body).decode(api, api.shape("DescribeAlarmsInput"));
+        assert_eq!(input["AlarmNames"], json!(["a"]));
+        for (path, text) in [
+            ("AlarmNames.member.x", "b"),
+            ("AlarmNames.entry.1", "c"),
+            ("StateValue.y", "d"),
+            ("AlarmName.1", "e"),
+        ] {
+            assert_eq!(input[path], text);
+        }
+        let body = b"Name=t&Attributes.entry.1.key=A&Attributes.entry.2.value=B&Attributes.C=D&Tags=";
+        let api = api::of(Service::Sns);
+        let input = Form::read(body).decode(api, api.shape("CreateTopicInput"));
+        let left = json!({"Name": "t", "Attributes": {}, "Tags": [], "Attributes.entry.1.key": "A",
+            "Attributes.entry.2.value": "B", "Attributes.C": "D"});
+        assert_eq!(input, left);
     }
 
     #[test]
