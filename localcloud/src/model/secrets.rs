@@ -131,11 +131,12 @@ impl Secrets {
         let given =
             value(call.input)?.ok_or_else(|| parameter("You must provide either SecretString or SecretBinary."))?;
         let mut stages = input::texts(call.input, "VersionStages");
-        if stages.is_empty() {
-            stages.push(CURRENT);
-        }
         let secret = self.find(call)?;
         secret.check_not_deleted()?;
+        // A secret's first version is its current one, whatever else it is.
+        if stages.is_empty() || secret.versions.is_empty() {
+            stages.push(CURRENT);
+        }
         if let Some(existing) = secret.versions.get(&version_id) {
             if existing.value != given {
                 return Err(exists("You can't use ClientRequestToken again for another value."));

@@ -125,3 +125,17 @@ fn a_value_never_shows_in_debug_output() {
     .unwrap();
     assert!(!format!("{secrets:?}").contains("hunter2"));
 }
+
+#[test]
+fn the_first_version_is_current_whatever_stages_it_is_given() {
+    let mut secrets = Secrets::default();
+    call(&mut secrets, "CreateSecret", json!({"Name": "n"})).unwrap();
+    let put = |secrets: &mut Secrets| {
+        let input = json!({"SecretId": "n", "SecretString": "s", "VersionStages": ["mine"]});
+        call(secrets, "PutSecretValue", input).unwrap()["VersionStages"].clone()
+    };
+    assert_eq!(put(&mut secrets), json!(["AWSCURRENT", "mine"]));
+    assert_eq!(put(&mut secrets), json!(["mine"]));
+    let current = call(&mut secrets, "GetSecretValue", json!({"SecretId": "n"})).unwrap();
+    assert_eq!(current["VersionStages"], json!(["AWSCURRENT"]));
+}
