@@ -19,7 +19,11 @@ use tracing_subscriber::EnvFilter;
 
 /// A model of the AWS services that Penstock uses, for development and tests.
 #[derive(Debug, Parser)]
-#[command(name = "penstock-localcloud", version)]
+#[command(
+    name = "penstock-localcloud",
+    version,
+    after_help = "PENSTOCK_LOG says what to log; `info` when missing."
+)]
 struct Args {
     /// Where to listen; loopback only, since nobody is asked for a signature.
     #[arg(long, env = "LOCALCLOUD_LISTEN", default_value = "127.0.0.1:4566", value_parser = loopback)]
@@ -44,7 +48,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("PENSTOCK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
