@@ -184,7 +184,7 @@ pub struct RolesSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogsSpec {
-    /// The CloudWatch Logs group.
+    /// The CloudWatch Logs group. It has to exist: neither the operator nor ECS makes it, and without it no task starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The group's region; the queue's when missing.
