@@ -71,15 +71,15 @@ pub struct Status {
 pub enum Health {
     /// It runs as wanted, or sleeps with an empty queue.
     Healthy,
-    /// No task runs though some should.
+    /// It is not ready, and nothing is on its way.
     Unhealthy,
-    /// Some tasks run, or the last rollout failed, or the latest document was refused.
+    /// Something needs a person though it works: a refused document, a rollout rolled back, failing tasks; or it is an orphan.
     Degraded,
     /// Paused on request, and no task is left.
     Paused,
     /// Stopped on request or withdrawn, and no task is left.
     Stopped,
-    /// Tasks are being replaced on request.
+    /// It was healthy, and tasks are being replaced or started, on request or not.
     Restarting,
     /// Nothing is known yet, or nothing could be accepted.
     Unassigned,
