@@ -7,6 +7,7 @@
 mod complaint;
 mod json;
 mod shape;
+mod tree;
 
 use std::collections::BTreeMap;
 

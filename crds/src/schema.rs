@@ -279,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn schema_and_reading_agree_that_a_list_is_no_object() {
+        for (pointer, list) in [
+            ("/metadata", json!(["orders"])),
+            (
+                "/spec/source",
+                json!([{ "queueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/orders" }]),
+            ),
+            ("/spec/scaling/cooldowns", json!(["60s", "60s", "60s"])),
+            ("/spec/service", json!({ "rollout": [100, 200] })),
+            ("/spec/kafka", json!({ "security": { "mskIam": ["us-east-1"] } })),
+        ] {
+            let document = changed("orders.yaml", pointer, list);
+            assert_eq!(verdicts(document), (false, false), "{pointer}");
+        }
+    }
+
+    #[test]
     fn schema_and_reading_agree_on_lengths_of_time_and_times() {
         for (length, is_one) in [
             ("90s", true),

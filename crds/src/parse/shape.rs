@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::complaint::Complaint;
+use super::tree::Tree;
 use crate::Fault;
 use crate::fault::MISSING;
 
@@ -29,7 +30,7 @@ pub(super) fn read<T: DeserializeOwned>(tree: Option<Value>, root: &str, faults:
         reported.insert(path);
     });
     for _ in 0..MOST_FAULTS {
-        let error = match serde_path_to_error::deserialize::<_, T>(&tree) {
+        let error = match serde_path_to_error::deserialize::<_, T>(Tree(&tree)) {
             Ok(value) => return Some(value),
             Err(error) => error,
         };
@@ -62,7 +63,7 @@ fn kinds<T: DeserializeOwned>(tree: &Value, steps: &[Step]) -> Option<Complaint>
     let mut tree = tree.clone();
     let found = find_mut(&mut tree, steps).filter(|found| !found.is_string())?;
     *found = json!("");
-    let error = serde_path_to_error::deserialize::<_, T>(&tree).err()?;
+    let error = serde_path_to_error::deserialize::<_, T>(Tree(&tree)).err()?;
     match Complaint::new(&error.inner().to_string()) {
         Complaint::NoneOf { known } => Some(Complaint::NotOne { known }),
         _ => None,

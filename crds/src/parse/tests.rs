@@ -194,6 +194,11 @@ fn a_wrong_type_is_named_with_the_value_and_what_was_expected() {
         (json!([]), "spec", "a list, where an object is expected"),
         (json!({ "task": "a" }), "spec.task", "an object is expected"),
         (
+            json!({ "kafka": { "security": { "mskIam": "eu-west-1" } } }),
+            "spec.kafka.security.mskIam",
+            "is a text, where an object is expected",
+        ),
+        (
             json!({ "task": { "memory": "512" } }),
             "spec.task.memory",
             "512 is a text, where a whole number is expected; remove the quotation marks around it",
@@ -300,6 +305,66 @@ fn a_wrong_type_is_named_with_the_value_and_what_was_expected() {
         ),
     ] {
         refused(&faults_of(&spec), path, fragment);
+    }
+}
+
+#[test]
+fn a_list_is_no_object_whatever_the_order_of_its_elements() {
+    let object = "is a list, where an object is expected; write an object";
+    for (spec, path, words) in [
+        (json!({ "source": [{ "queueUrl": "a" }] }), "spec.source", object),
+        (
+            json!({ "source": { "sqs": { "assumeRole": ["arn:aws:iam::123456789012:role/a"] } } }),
+            "spec.source.sqs.assumeRole",
+            object,
+        ),
+        (
+            json!({ "service": { "rollout": [100, 200] } }),
+            "spec.service.rollout",
+            object,
+        ),
+        (
+            json!({ "service": { "capacityProviders": [["FARGATE"]] } }),
+            "spec.service.capacityProviders[0]",
+            object,
+        ),
+        (
+            json!({ "scaling": { "cooldowns": ["60s", "60s", "60s"] } }),
+            "spec.scaling.cooldowns",
+            object,
+        ),
+        (json!({ "scaling": { "backlog": [5] } }), "spec.scaling.backlog", object),
+        (
+            json!({ "kafka": { "security": { "mskIam": ["eu-west-1"] } } }),
+            "spec.kafka.security.mskIam",
+            object,
+        ),
+        (
+            json!({ "task": { "environment": [["A", "1"]] } }),
+            "spec.task.environment",
+            object,
+        ),
+        (
+            json!({ "task": { "secrets": { "A": ["kafka"] } } }),
+            "spec.task.secrets.A",
+            "is a list, where a reference such as `{secret: kafka, key: password}` is expected",
+        ),
+    ] {
+        refused(&faults_of(&spec), path, words);
+    }
+    for (kind, field, value) in [
+        ("Connector", "metadata", json!(["orders"])),
+        ("Connector", "metadata", json!([{ "name": "orders" }])),
+        ("Profile", "spec", json!([{ "bootstrapServers": ["a:9092"] }])),
+        ("TargetState", "spec", json!(["paused"])),
+    ] {
+        let mut tree = document(&json!({}));
+        if kind != "Connector" {
+            tree["kind"] = json!(kind);
+            tree["spec"] = json!({});
+        }
+        tree[field] = value;
+        refused(&faults(&format!("{kind}/orders"), &tree.to_string()), field, object);
     }
 }
 
