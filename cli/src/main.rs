@@ -14,8 +14,8 @@ mod server;
 mod specs;
 mod talk;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, and nothing differs; 1 an error; 2 there are changes (`plan`) or orphans \
-    (`prune` without --confirm).";
+const EXIT_CODES: &str = "Exit codes: 0 done, and nothing differs; 1 an error, or what the operator would refuse (`plan`); \
+    2 there are changes (`plan`) or orphans (`prune` without --confirm).";
 
 /// Data connectors on Amazon ECS, kept as documents in Kafka ask.
 #[derive(Debug, Parser)]

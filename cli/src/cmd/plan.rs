@@ -193,11 +193,18 @@ impl Plan {
             Format::Json => print_json(&shown)?,
             Format::Yaml => print_yaml(&shown)?,
         }
-        Ok(match shown.iter().any(Shown::changes) {
-            _ if failed => Exit::Refused,
-            true => Exit::Changes,
-            false => Exit::Done,
-        })
+        Ok(if failed { Exit::Refused } else { exit(&shown) })
+    }
+}
+
+/// What the operator would refuse is no plan, whatever else it would do.
+fn exit(shown: &[Shown]) -> Exit {
+    if shown.iter().any(Shown::is_refused) {
+        Exit::Refused
+    } else if shown.iter().any(Shown::changes) {
+        Exit::Changes
+    } else {
+        Exit::Done
     }
 }
 
@@ -250,6 +257,11 @@ impl Shown {
         }
     }
 
+    /// Whether the document, or what it needs, would not be taken.
+    fn is_refused(&self) -> bool {
+        !self.faults.is_empty() || self.taken.is_some()
+    }
+
     fn changes(&self) -> bool {
         !self.calls.is_empty() || !self.differences.is_empty()
     }
@@ -283,7 +295,7 @@ fn told(shown: &Shown) -> String {
     for (index, call) in shown.calls.iter().enumerate() {
         let _ = writeln!(text, "  {}. {} on {}", index + 1, call.operation, call.resource);
     }
-    if !shown.changes() {
+    if !shown.changes() && !shown.is_refused() {
         text += "  nothing differs\n";
     }
     text
@@ -377,8 +389,26 @@ mod tests {
     #[test]
     fn where_nothing_differs_the_plan_says_so() {
         let plan = shown(Vec::new(), &[]);
-        assert!(!plan.changes());
         assert!(told(&plan).ends_with("  nothing differs\n"));
+        assert_eq!(exit(&[plan]), Exit::Done);
+        assert_eq!(exit(&[shown(Vec::new(), &["UpdateService"])]), Exit::Changes);
+    }
+
+    #[test]
+    fn what_the_operator_would_refuse_is_an_error_and_not_called_the_same() {
+        let faulty = Shown {
+            faults: vec!["spec.alarms.topics[0]: … is in another region; …".to_owned()],
+            ..shown(Vec::new(), &[])
+        };
+        let taken = Shown {
+            taken: Some("the service `penstock-orders`: it belongs to another".to_owned()),
+            ..shown(Vec::new(), &[])
+        };
+        for refused in [faulty, taken] {
+            assert!(!told(&refused).contains("nothing differs"), "{}", told(&refused));
+            let beside = shown(Vec::new(), &["UpdateService"]);
+            assert_eq!(exit(&[beside, refused]), Exit::Refused);
+        }
     }
 
     #[derive(Debug, clap::Parser)]
