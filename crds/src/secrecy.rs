@@ -17,10 +17,10 @@ const HARMLESS_ENDINGS: [&str; 14] = [
 static HUMP: LazyLock<Regex> = LazyLock::new(|| pattern("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])"));
 
 /// Values that are a secret under any name: private keys, AWS access keys, tokens of well-known services, what an HTTP
-/// header carries, passwords in a URL.
+/// header carries, passwords in a URL. In a URL digits and a slash are taken for a port, and what stands behind for a path.
 static SECRET_VALUE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\b(gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|sk_live_\w{10,})|\beyJ[\w-]+\.eyJ[\w-]+\.|^\s*(?i:bearer)\s+\S{8,}|^\s*(?i:basic)\s+[A-Za-z0-9+/]+[A-Z0-9+/=][A-Za-z0-9+/=]*\s*$|://[^/\s:@]+:[^/\s@]+@",
+        r#"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\b(gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|sk_live_\w{10,})|\beyJ[\w-]+\.eyJ[\w-]+\.|(^|[:=,"'])\s*(?i:bearer)\s+[^\s$<]\S{7,}|(^|[:=,"'])\s*(?i:basic)\s+[A-Za-z0-9+/]+[A-Z0-9+/=][A-Za-z0-9+/=]*\s*($|["',;}])|://[^/?#\s:@\[]*:([0-9]*[^0-9/?#\s@"'][^\s@"']*|[0-9]+)@"#,
     )
 });
 
@@ -38,7 +38,11 @@ pub(crate) fn is_secret_value(value: &str) -> bool {
         NAMED.captures_iter(value).any(|found| {
             // The words of an ARN stand between colons, and name nothing.
             let is_inside = value[..found.get_match().start()].ends_with(':');
-            !is_inside && holds_secret(&found[1], &beginning(&value[found.get_match().end()..]))
+            let named = beginning(&value[found.get_match().end()..]);
+            // `Pwd` is how database drivers call a password, and how a shell calls the directory that it is in.
+            let is_password = found[1].eq_ignore_ascii_case("pwd") && !named.starts_with('/');
+            let name = if is_password { "password" } else { &found[1] };
+            !is_inside && holds_secret(name, &named)
         })
     };
     SECRET_VALUE.is_match(value) || names_one()
@@ -187,6 +191,15 @@ mod tests {
             "https://api.example/?token=abc",
             "Bearer abcdef0123456789",
             "Basic dXNlcjpwYXNz",
+            "Authorization: Bearer abcdef0123456789",
+            "Authorization: Basic dXNlcjpwYXNz",
+            r#"{"headers":{"Authorization":"Basic dXNlcjpwYXNz"}}"#,
+            r#"{"header":"Bearer abcdef0123456789"}"#,
+            "redis://:hunter2@cache:6379",
+            "http://user:pa/ss@proxy:1",
+            "http://user:1234@proxy:1",
+            "Server=x;Uid=a;Pwd=hunter2",
+            r#"{"pwd":"hunter2"}"#,
             "ghp_0123456789abcdefghijABCDEFGHIJ012345",
             "xoxb-123456789012-abcdefghij",
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
@@ -204,6 +217,24 @@ mod tests {
             "http://proxy:3128",
             "Basic training",
             r#"{"token":null}"#,
+            "Authorization: Bearer ${TOKEN}",
+            "the bearer certificates of last year",
+            r#"{"plan":"basic training"}"#,
+            "redis://cache:6379/0",
+            "redis://user@cache:6379",
+            "http://proxy:3128/a@b",
+            "http://proxy:3128?mail=a@example.com",
+            "http://[::1]:8080/users/@me",
+            "https://example.com/a:b@c",
+            r#"{"url":"http://proxy:3128","mail":"a@example.com"}"#,
+            "alice@example.com",
+            "mailto:alice@example.com",
+            "Alice <alice@example.com>: on call",
+            "registry.example:5000/team/bridge:1.2@sha256:0123456789abcdef0123456789abcdef",
+            "jdbc:postgresql://db:5432/orders?user=a",
+            "PWD=/app",
+            r#"{"pwd":"/app","home":"/root"}"#,
+            r#"{"a":[1,{"b":"c: d"}]}"#,
         ] {
             assert!(!is_secret_value(value), "{value}");
         }
@@ -211,7 +242,16 @@ mod tests {
 
     #[test]
     fn a_long_value_is_judged_soon() {
-        for part in ["a:", "pass=${", "password=${x", "a=\"", "Basic "] {
+        for part in [
+            "a:",
+            "pass=${",
+            "password=${x",
+            "a=\"",
+            "Basic ",
+            ":basic a",
+            "://a:",
+            "pwd=/",
+        ] {
             assert!(!is_secret_value(&part.repeat(256 * 1024 / part.len())), "{part}");
         }
     }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::faults::{Faults, pattern};
+use crate::secrecy;
 
 /// AWS takes 50 tags; the rest are Penstock's own.
 const MOST_LABELS: usize = 40;
@@ -45,7 +46,13 @@ fn check_label(key: &str, value: &str, faults: &mut Faults) {
             "use 1 to 128 letters, digits, spaces and _ . : / = + - @",
         );
     }
-    if value.chars().count() > 256 || !TAG_TEXT.is_match(value) {
+    if secrecy::is_secret(key, value) {
+        faults.hide(
+            &path,
+            "looks like a secret, and everybody who may read the topic or the service's tags could read it",
+            "remove it; what a task needs goes into Secrets Manager and `spec.task.secrets`",
+        );
+    } else if value.chars().count() > 256 || !TAG_TEXT.is_match(value) {
         faults.refuse(
             &path,
             value,

@@ -91,6 +91,8 @@ fn address(spec: &SqsSourceSpec, faults: &mut Faults) -> (String, String) {
         return (String::new(), given.unwrap_or_default());
     };
     match queue_url::parse(&url) {
+        // What is no part of a queue's URL may be a password or a signature.
+        Err(refusal) if url.contains(['@', '?', '#']) => faults.hide(path, refusal.why, refusal.remedy),
         Err(refusal) => faults.refuse(path, &url, refusal.why, refusal.remedy),
         Ok(queue_url::QueueUrl {
             region: Some(region), ..

@@ -337,6 +337,28 @@ fn a_secret_is_never_quoted() {
             )),
         ),
         (
+            "/source/sqs/queueUrl",
+            json!(format!(
+                "https://:{hidden}@sqs.eu-west-1.amazonaws.com/123456789012/orders"
+            )),
+        ),
+        (
+            "/source/sqs/queueUrl",
+            json!(format!(
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/orders?sig={hidden}"
+            )),
+        ),
+        (
+            "/source/sqs/queueUrl",
+            json!(format!(
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/orders#{hidden}"
+            )),
+        ),
+        (
+            "/source/sqs/queueUrl",
+            json!(format!("https://evil.example/123456789012/orders?sig={hidden}")),
+        ),
+        (
             "/kafka/bootstrapServers",
             json!([format!("SASL_SSL://user:{hidden}@broker:9096")]),
         ),
@@ -597,6 +619,22 @@ fn labels_that_aws_refuses_as_tags_are_refused() {
         let faults = judge(document).unwrap_err();
         assert_eq!(faults.len(), 1, "{}", lines(&faults));
         assert_eq!(faults[0].path, format!("metadata.labels.{key}"));
+    }
+}
+
+#[test]
+fn a_label_that_is_a_secret_is_refused_and_not_shown() {
+    for (key, value) in [
+        ("db-password", "hunter2"),
+        ("db-password", "hunter2;"),
+        ("note", "ghp_0123456789abcdefghijABCDEFGHIJ012345"),
+    ] {
+        let mut document = sound();
+        document["metadata"]["labels"] = json!({ key: value });
+        let faults = judge(document).unwrap_err();
+        assert_eq!(faults.len(), 1, "{}", lines(&faults));
+        assert!(faults[0].why.starts_with("looks like a secret"), "{}", faults[0]);
+        assert!(!lines(&faults).contains(value), "{}", faults[0]);
     }
 }
 
