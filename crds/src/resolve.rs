@@ -19,14 +19,15 @@ mod sink;
 mod source;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::faults::Faults;
 pub(crate) use self::idle::faults_of_idle;
 pub(crate) use self::part::{faults_of_part, faults_of_rest};
 pub use self::queue_url::queue_endpoint;
 use crate::{
-    BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, LaunchType, MAX_DOCUMENT_BYTES, Name, ProfileSpec, merge,
+    BridgeConfig, Capacity, Connector, ConnectorSpec, Fault, Kafka, LaunchType, MAX_DOCUMENT_BYTES, Name, ProfileSpec,
+    Task, merge,
 };
 
 /// The most bytes that a bridge's configuration may have, half of what ECS allows a task definition.
@@ -100,6 +101,7 @@ fn connector(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpe
     };
     let task = task::task(spec.task.as_ref(), &surroundings, faults);
     let alarms = alarms::alarms(spec.alarms.as_ref(), scaling.as_ref(), faults);
+    arn::check_partitions(&arns(spec, &task, &kafka, &secrets), faults);
     Connector {
         name: name.clone(),
         labels: labels.clone(),
@@ -114,6 +116,27 @@ fn connector(name: &Name, labels: &BTreeMap<String, String>, spec: &ConnectorSpe
         alarms,
         initial_state: spec.initial_state.unwrap_or_default(),
     }
+}
+
+/// Returns the ARNs that a connector uses, each with its path.
+fn arns<'a>(
+    spec: &'a ConnectorSpec,
+    task: &'a Task,
+    kafka: &Kafka,
+    secrets: &'a BTreeMap<String, String>,
+) -> Vec<(String, &'a str)> {
+    let used = kafka::references(&kafka.security)
+        .into_iter()
+        .chain(task.secrets.values());
+    let used: BTreeSet<&str> = used.map(|reference| reference.secret.as_str()).collect();
+    let role = |name: &str, arn: &'a Option<String>| Some((format!("spec.task.roles.{name}"), arn.as_deref()?));
+    let roles = [role("task", &task.task_role), role("execution", &task.execution_role)];
+    let secrets = secrets.iter().filter(|(name, _)| used.contains(name.as_str()));
+    let secrets = secrets.map(|(name, arn)| (format!("spec.secrets.{name}"), arn.as_str()));
+    let topics = spec.alarms.iter().flat_map(|alarms| alarms.topics.iter().flatten());
+    let topics = topics.enumerate();
+    let topics = topics.map(|(index, arn)| (format!("spec.alarms.topics[{index}]"), arn.as_str()));
+    roles.into_iter().flatten().chain(secrets).chain(topics).collect()
 }
 
 /// What the tasks run on, as far as it decides what ECS allows.

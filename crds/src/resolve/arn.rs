@@ -66,6 +66,28 @@ pub(super) fn check_secret(path: &str, arn: &str, faults: &mut Faults) {
     }
 }
 
+/// Refuses each ARN that is in another partition than the first: no role, key or topic is known beyond its own. An ARN that is
+/// none is told elsewhere.
+pub(super) fn check_partitions(arns: &[(String, &str)], faults: &mut Faults) {
+    let known = |arn: &str| arn.starts_with("arn:") && partition::is_known(partition_of(arn));
+    let mut sound = arns.iter().filter(|(_, arn)| known(arn));
+    let Some((first_path, first)) = sound.next() else {
+        return;
+    };
+    let here = partition_of(first);
+    for (path, arn) in sound.filter(|(_, arn)| partition_of(arn) != here) {
+        let why = format!(
+            "is in the partition `{}` of AWS, and `{first_path}` in `{here}`, beyond which nothing of it is known",
+            partition_of(arn)
+        );
+        faults.refuse(path, arn, why, "name one in the same partition, or correct the other");
+    }
+}
+
+fn partition_of(arn: &str) -> &str {
+    arn.split(':').nth(1).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::faults::{Faults, pattern};
 use super::secrets::check_reference;
-use crate::{Kafka, KafkaSecurity, KafkaSpec};
+use crate::{Kafka, KafkaSecurity, KafkaSpec, ScramMechanism, SecretReference};
 
 /// More are never asked: one answer names all brokers.
 const MOST_SERVERS: usize = 32;
@@ -32,10 +32,30 @@ pub(super) fn kafka(spec: Option<&KafkaSpec>, secrets: &BTreeMap<String, String>
     let security = spec.security.unwrap_or(KafkaSecurity::Plaintext {});
     let bootstrap_servers = spec.bootstrap_servers.unwrap_or_default();
     check_servers(&bootstrap_servers, &security, faults);
+    if let Some(server) = bootstrap_servers.iter().find(|server| MSK_SERVER.is_match(server)) {
+        check_msk_scram(server, &security, faults);
+    }
     check_security(&security, secrets, faults);
     Kafka {
         bootstrap_servers,
         security,
+    }
+}
+
+/// Returns the references to secrets in it.
+pub(super) fn references(security: &KafkaSecurity) -> Vec<&SecretReference> {
+    match security {
+        KafkaSecurity::Scram { username, password, .. } => vec![username, password],
+        KafkaSecurity::MutualTls {
+            certificate,
+            private_key,
+            private_key_password,
+            ..
+        } => [certificate, private_key]
+            .into_iter()
+            .chain(private_key_password)
+            .collect(),
+        KafkaSecurity::Plaintext {} | KafkaSecurity::MskIam { .. } => Vec::new(),
     }
 }
 
@@ -130,6 +150,30 @@ fn check_msk_server(path: &str, server: &str, security: &KafkaSecurity, faults: 
             region,
             why,
             "name the region of the MSK cluster",
+        );
+    }
+}
+
+/// Amazon MSK takes SCRAM in one form alone.
+fn check_msk_scram(server: &str, security: &KafkaSecurity, faults: &mut Faults) {
+    let KafkaSecurity::Scram { mechanism, tls, .. } = security else {
+        return;
+    };
+    let path = "spec.kafka.security.scram";
+    if *mechanism == ScramMechanism::Sha256 {
+        faults.refuse(
+            &format!("{path}.mechanism"),
+            "SCRAM-SHA-256",
+            format!("is not a mechanism that Amazon MSK has, and {server} is a broker of it"),
+            "use `SCRAM-SHA-512`, or leave the field out",
+        );
+    }
+    if !tls {
+        faults.refuse(
+            &format!("{path}.tls"),
+            false,
+            format!("is not how Amazon MSK takes SCRAM, and {server} is a broker of it"),
+            "remove it",
         );
     }
 }

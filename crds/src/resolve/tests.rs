@@ -517,6 +517,44 @@ fn the_bridges_own_settings_may_stand_in_the_environment() {
 }
 
 #[test]
+fn scram_to_amazon_msk_is_sha_512_over_tls() {
+    let servers = (
+        "/kafka/bootstrapServers",
+        json!([
+            "b-1.c.kafka.eu-west-1.amazonaws.com:9096",
+            "b-2.c.kafka.eu-west-1.amazonaws.com:9096"
+        ]),
+    );
+    let mechanism = ("/kafka/security/scram/mechanism", json!("SCRAM-SHA-256"));
+    let tls = ("/kafka/security/scram/tls", json!(false));
+    resolved(&[mechanism.clone(), tls.clone()]);
+    refused(
+        &[servers.clone(), mechanism],
+        "spec.kafka.security.scram.mechanism",
+        "use `SCRAM-SHA-512`",
+    );
+    refused(&[servers, tls], "spec.kafka.security.scram.tls", "remove it");
+}
+
+#[test]
+fn what_a_connector_uses_is_in_one_partition() {
+    let china = |service: &str| json!(format!("arn:aws-cn:{service}"));
+    refused(
+        &[("/task/roles/execution", china("iam::123456789012:role/a"))],
+        "spec.task.roles.execution",
+        "`spec.task.roles.task` in `aws`",
+    );
+    let secret = "secretsmanager:cn-north-1:123456789012:secret:a";
+    refused(&[("/secrets/kafka", china(secret))], "spec.secrets.kafka", "`aws-cn`");
+    resolved(&[("/secrets/unused", china(secret))]);
+    refused(
+        &[("/alarms", json!({ "topics": [china("sns:cn-north-1:123456789012:a")] }))],
+        "spec.alarms.topics[0]",
+        "`aws-cn`",
+    );
+}
+
+#[test]
 fn what_depends_on_two_fields_is_refused_as_well() {
     let fifo = (
         "/source/sqs/queueUrl",
