@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use penstock_crds::{BRIDGE_CONFIG_VARIABLE, BridgeConfig, Errors, GroupFailure, SqsSource};
+use penstock_crds::{
+    BRIDGE_CONFIG_VARIABLE, BUFFER_BYTES, BridgeConfig, DEFAULT_BUFFER_BYTES, Errors, GroupFailure, LISTEN_VARIABLE,
+    LOG_VARIABLE, MAX_BUFFER_BYTES_VARIABLE, MAX_IN_FLIGHT_VARIABLE, MOST_IN_FLIGHT, SqsSource,
+};
 
 use crate::pump;
 use crate::sink::kafka::KafkaSettings;
@@ -37,20 +40,20 @@ pub struct Args {
     /// Where /healthz and /metrics are served
     #[arg(
         long,
-        env = "PENSTOCK_LISTEN",
+        env = LISTEN_VARIABLE,
         value_name = "ADDRESS",
         default_value = "0.0.0.0:8080",
         global = true
     )]
     pub listen: SocketAddr,
     /// The most messages held at once; 1000, or 40 for each receiver if that is more, when missing
-    #[arg(long, env = "PENSTOCK_MAX_IN_FLIGHT", value_name = "MESSAGES")]
+    #[arg(long, env = MAX_IN_FLIGHT_VARIABLE, value_name = "MESSAGES")]
     pub max_in_flight: Option<usize>,
     /// The most bytes of messages held at once
-    #[arg(long, env = "PENSTOCK_MAX_BUFFER_BYTES", value_name = "BYTES", default_value_t = 64 << 20)]
+    #[arg(long, env = MAX_BUFFER_BYTES_VARIABLE, value_name = "BYTES", default_value_t = DEFAULT_BUFFER_BYTES)]
     pub max_buffer_bytes: usize,
     /// What to log, such as `info` or `penstock_bridge=debug,info`
-    #[arg(long, env = "PENSTOCK_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = LOG_VARIABLE, value_name = "FILTER", default_value = "info")]
     pub log: String,
 }
 
@@ -141,8 +144,18 @@ impl Config {
         let mut source = bridge.source;
         source.wait_time = longest_wait(source.wait_time, bridge.drain_timeout);
         let max_messages = args.max_in_flight.unwrap_or((source.receivers as usize * 40).max(1000));
-        in_range("--max-in-flight", max_messages, source.max_messages as usize, 100_000)?;
-        in_range("--max-buffer-bytes", args.max_buffer_bytes, 1 << 20, 64 << 30)?;
+        in_range(
+            "--max-in-flight",
+            max_messages,
+            source.max_messages as usize,
+            MOST_IN_FLIGHT,
+        )?;
+        in_range(
+            "--max-buffer-bytes",
+            args.max_buffer_bytes,
+            *BUFFER_BYTES.start(),
+            *BUFFER_BYTES.end(),
+        )?;
         let sink = KafkaSettings {
             connection,
             connector: connector.clone(),

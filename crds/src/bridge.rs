@@ -1,6 +1,8 @@
 //! What one bridge process is told: the part of a connector that moves data, and nothing that would replace tasks for
 //! no reason when it changes.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Connector, Duration, Errors, Kafka, KafkaSink, Name, SqsSource};
@@ -17,6 +19,21 @@ pub const KAFKA_CERTIFICATE_VARIABLE: &str = "PENSTOCK_KAFKA_CERTIFICATE";
 pub const KAFKA_PRIVATE_KEY_VARIABLE: &str = "PENSTOCK_KAFKA_PRIVATE_KEY";
 /// The environment variable that carries the private key's password.
 pub const KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE: &str = "PENSTOCK_KAFKA_PRIVATE_KEY_PASSWORD";
+
+/// The environment variable that says where health and metrics are served.
+pub const LISTEN_VARIABLE: &str = "PENSTOCK_LISTEN";
+/// The environment variable that says what to log.
+pub const LOG_VARIABLE: &str = "PENSTOCK_LOG";
+/// The environment variable that says how many messages are held at once.
+pub const MAX_IN_FLIGHT_VARIABLE: &str = "PENSTOCK_MAX_IN_FLIGHT";
+/// The environment variable that says how many bytes of messages are held at once.
+pub const MAX_BUFFER_BYTES_VARIABLE: &str = "PENSTOCK_MAX_BUFFER_BYTES";
+/// The most messages that a bridge can be told to hold; the fewest are those of one receive call.
+pub const MOST_IN_FLIGHT: usize = 100_000;
+/// How many bytes of messages a bridge can be told to hold.
+pub const BUFFER_BYTES: RangeInclusive<usize> = 1 << 20..=64 << 30;
+/// How many bytes of messages a bridge holds that is told nothing.
+pub const DEFAULT_BUFFER_BYTES: usize = 64 << 20;
 
 /// What one bridge process does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ mod queue_url;
 mod scaling;
 mod secrets;
 mod service;
+mod settings;
 mod sink;
 mod source;
 mod task;

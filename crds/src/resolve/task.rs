@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::faults::{Faults, pattern};
 use super::secrets::check_reference;
-use super::{Platform, arn, queue_url};
+use super::{Platform, arn, queue_url, settings};
 use crate::{Duration, Kafka, KafkaSecurity, Logs, RolesSpec, SqsSource, Task, TaskSpec, secrecy};
 
 /// What the bridge keeps between the end of its drain and ECS's SIGKILL.
@@ -16,11 +16,26 @@ const EXIT_MARGIN: Duration = Duration::from_secs(5);
 /// The most bytes of names and values in `environment`, a quarter of what ECS allows a task definition.
 const MAX_ENVIRONMENT_BYTES: usize = 16 * 1024;
 
+/// The sizes in MiB that a task on EC2 instances may have.
+const LEAST_MEMORY: u32 = 64;
+pub(super) const MOST_MEMORY: u32 = 4_194_304;
+
 /// How many environment variables may come from secrets.
 const MOST_SECRETS: usize = 50;
 
-static IMAGE: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}(@[a-z0-9]+:[0-9a-f]{32,128})?$"));
+/// A reference as registries take it: host and port, the parts of the repository, tag and digest.
+static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
+    let label = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";
+    let host = format!(r"({label}(\.{label})*|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?");
+    let part = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
+    let tag = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
+    let digest = "(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})";
+    pattern(&format!(
+        "^(?<repository>({host}/)?{part}(/{part})*)(:{tag})?(@{digest})?$"
+    ))
+});
+/// The most characters of host and repository.
+const LONGEST_REPOSITORY: usize = 255;
 static ECR_IMAGE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^[0-9]{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.[a-z0-9.-]+/"));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$"));
@@ -50,7 +65,7 @@ pub(super) fn task(spec: Option<&TaskSpec>, around: &Surroundings<'_>, faults: &
         task: task_role,
         execution: execution_role,
     } = roles(&spec, &image, around, faults);
-    check_environment(&spec, faults);
+    check_environment(&spec, around.source, faults);
     check_secrets(&spec, around.secrets, faults);
     Task {
         cpu,
@@ -123,11 +138,14 @@ fn size(spec: &TaskSpec, platform: Platform, faults: &mut Faults) -> (u32, u32) 
                 "spec.task.memory",
                 spec.memory,
                 512,
-                64..=4_194_304,
+                LEAST_MEMORY..=MOST_MEMORY,
                 "is not a size in MiB that a bridge can run in",
             );
         }
         Platform::Fargate => check_fargate_size(cpu, memory, spec.memory.is_none(), faults),
+    }
+    if memory >= LEAST_MEMORY {
+        settings::check_memory("spec.task.memory", memory, spec.environment.as_ref(), faults);
     }
     (cpu, memory)
 }
@@ -180,10 +198,10 @@ fn image(spec: &TaskSpec, faults: &mut Faults) -> String {
     let image = faults
         .required(path, spec.image.as_deref(), "name the image of `penstock-bridge`")
         .unwrap_or_default();
-    if !image.is_empty() && (image.contains("://") || !IMAGE.is_match(&image)) {
+    let fits = |parts: regex::Captures<'_>| parts["repository"].len() <= LONGEST_REPOSITORY;
+    if !image.is_empty() && !IMAGE.captures(&image).is_some_and(fits) {
         let why = "is not the name of an image";
-        let remedy =
-            "write `<registry>/<repository>:<tag>` or `…@sha256:<64 digits>`, without `https://`, user name or spaces";
+        let remedy = "write `<registry>/<repository>:<tag>` or `…@sha256:<64 digits>`, the repository in lower case, without `https://`, user name or spaces; a tag may not be empty";
         // What stands before an `@` that begins no digest may be a user's name and password.
         match image.contains('@') {
             true => faults.hide(path, why, remedy),
@@ -249,7 +267,7 @@ fn needs_execution_role(spec: &TaskSpec, image: &str, around: &Surroundings<'_>)
     }
 }
 
-fn check_environment(spec: &TaskSpec, faults: &mut Faults) {
+fn check_environment(spec: &TaskSpec, source: &SqsSource, faults: &mut Faults) {
     let environment = spec.environment.clone().unwrap_or_default();
     let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > MAX_ENVIRONMENT_BYTES {
@@ -259,6 +277,7 @@ fn check_environment(spec: &TaskSpec, faults: &mut Faults) {
     for (name, value) in &environment {
         let path = format!("spec.task.environment.{name}");
         check_variable(&path, name, faults);
+        settings::check(&path, name, value, source, faults);
         if secrecy::is_secret(name, value) {
             faults.hide(
                 &path,
@@ -313,6 +332,12 @@ fn check_variable(path: &str, name: &str, faults: &mut Faults) {
             "remove it, or choose another name"
         };
         faults.hide(path, "is a name that Penstock or ECS sets itself", remedy);
+    } else if settings::is_unknown(name) {
+        faults.hide(
+            path,
+            "is made like a setting of the bridge, and is none",
+            settings::known(),
+        );
     }
 }
 

@@ -453,12 +453,28 @@ fn every_bad_value_is_refused_where_it_stands() {
         ("/task/memory", json!(500), "spec.task.memory", "512, 1024, 2048"),
         ("/task/image", Value::Null, "spec.task.image", "penstock-bridge"),
         ("/task/image", json!("https://registry/bridge"), "spec.task.image", "https://"),
+        ("/task/image", json!("x/penstock-bridge:"), "spec.task.image", "a tag may not be empty"),
+        ("/task/image", json!("a:b:c:d//"), "spec.task.image", "<repository>:<tag>"),
+        ("/task/image", json!("PENSTOCK/Bridge:1"), "spec.task.image", "lower case"),
+        ("/task/image", json!("a/b//c"), "spec.task.image", "<repository>:<tag>"),
+        ("/task/image", json!("a/".repeat(128) + "b"), "spec.task.image", "<repository>:<tag>"),
+        ("/task/image", json!("bridge@sha256:0123456789abcdef0123456789abcdef"), "spec.task.image", "64 digits"),
+        ("/task/image", json!("bridge@md5:0123456789abcdef0123456789abcdef"), "spec.task.image", "64 digits"),
         ("/task/roles/task", Value::Null, "spec.task.roles.task", "ecs-tasks.amazonaws.com"),
         ("/task/roles/execution", Value::Null, "spec.task.roles.execution", "secrets"),
         ("/task/roles/execution", json!("arn:aws:s3:::bucket"), "spec.task.roles.execution", "role/<name>"),
         ("/task/environment", json!({ "A-B": "1" }), "spec.task.environment.A-B", "underscores"),
         ("/task/environment", json!({ "PENSTOCK_CONNECTOR": "{}" }), "spec.task.environment.PENSTOCK_CONNECTOR", "another name"),
         ("/task/environment", json!({ "PENSTOCK_KAFKA_USERNAME": "a" }), "spec.task.environment.PENSTOCK_KAFKA_USERNAME", "another name"),
+        ("/task/environment", json!({ "PENSTOCK_MAX_INFLIGHT": "5" }), "spec.task.environment.PENSTOCK_MAX_INFLIGHT", "`PENSTOCK_MAX_IN_FLIGHT`"),
+        ("/task/secrets", json!({ "PENSTOCK_TOKEN": { "secret": "kafka" } }), "spec.task.secrets.PENSTOCK_TOKEN", "does not begin with `PENSTOCK_`"),
+        ("/task/environment", json!({ "PENSTOCK_MAX_IN_FLIGHT": "5" }), "spec.task.environment.PENSTOCK_MAX_IN_FLIGHT", "from 10 to 100000"),
+        ("/task/environment", json!({ "PENSTOCK_MAX_IN_FLIGHT": "many" }), "spec.task.environment.PENSTOCK_MAX_IN_FLIGHT", "in digits alone"),
+        ("/task/environment", json!({ "PENSTOCK_MAX_BUFFER_BYTES": "1000" }), "spec.task.environment.PENSTOCK_MAX_BUFFER_BYTES", "from 1048576 to 68719476736"),
+        ("/task/environment", json!({ "PENSTOCK_MAX_BUFFER_BYTES": "268435456" }), "spec.task.memory", "use at least 544"),
+        ("/task/environment", json!({ "PENSTOCK_LISTEN": "8080" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
+        ("/task/environment", json!({ "PENSTOCK_LISTEN": "0.0.0.0:0" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
+        ("/task/environment", json!({ "PENSTOCK_LOG": "penstock_bridge=loud" }), "spec.task.environment.PENSTOCK_LOG", "no level"),
         ("/task/environment", json!({ "AWS_PROFILE": "a" }), "spec.task.environment.AWS_PROFILE", "roles.task"),
         ("/task/environment", json!({ "DB_PASSWORD": "x" }), "spec.task.environment.DB_PASSWORD", "spec.task.secrets"),
         ("/task/environment", json!({ "BIG": "x".repeat(17_000) }), "spec.task.environment", "shorter"),
@@ -509,11 +525,33 @@ fn every_bad_value_is_refused_where_it_stands() {
 #[test]
 fn the_bridges_own_settings_may_stand_in_the_environment() {
     let settings = json!({
-        "PENSTOCK_LOG": "debug", "PENSTOCK_MAX_IN_FLIGHT": "500", "PENSTOCK_MAX_BUFFER_BYTES": "1048576",
+        "PENSTOCK_LOG": "penstock_bridge=DEBUG,rdkafka=off,info", "PENSTOCK_MAX_IN_FLIGHT": "500", "PENSTOCK_MAX_BUFFER_BYTES": "1048576",
         "PENSTOCK_LISTEN": "0.0.0.0:9090"
     });
     let connector = resolved(&[("/task/environment", settings)]);
-    assert_eq!(connector.task.environment["PENSTOCK_LOG"], "debug");
+    assert_eq!(connector.task.environment["PENSTOCK_MAX_IN_FLIGHT"], "500");
+    resolved(&[(
+        "/task/environment",
+        json!({ "PENSTOCK_LOG": "penstock_bridge[send{topic=a}]=trace" }),
+    )]);
+}
+
+#[test]
+fn images_are_named_as_registries_name_them() {
+    let digest = "0123456789abcdef".repeat(4);
+    for image in [
+        "hog",
+        "penstock-bridge",
+        "penstock-bridge:0.1.0-rc.1_a",
+        "localhost:5000/team/penstock__bridge",
+        "[::1]:5000/bridge",
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/penstock-bridge:0.1.0",
+        &format!("Registry.example/team/bridge:1@sha256:{digest}"),
+        &format!("bridge@sha512:{digest}{digest}"),
+    ] {
+        let connector = resolved(&[("/task/image", json!(image))]);
+        assert_eq!(connector.task.image, image);
+    }
 }
 
 #[test]
