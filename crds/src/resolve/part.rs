@@ -7,7 +7,12 @@ use serde_json::Value;
 
 use super::kafka::OTHER_PORT;
 use super::resolve;
-use crate::{BacklogTarget, ConnectorSpec, Duration, Fault, LaunchType, Name};
+use super::scaling::MOST_TASKS;
+use super::task::MOST_MEMORY;
+use crate::{
+    BUFFER_BYTES, BacklogTarget, ConnectorSpec, Duration, Fault, GroupFailure, LaunchType, MAX_BUFFER_BYTES_VARIABLE,
+    Name,
+};
 
 /// Returns the faults of values that stand in `spec` and would be wrong beside any others. What is absent is no fault, and
 /// neither is what only a default, or a choice that is still open, makes wrong.
@@ -71,9 +76,23 @@ fn with_open_choices(spec: &ConnectorSpec) -> ConnectorSpec {
         task.stop_timeout
             .get_or_insert(Duration::from_secs(drain.as_secs() + 5));
     }
+    task.memory.get_or_insert(MOST_MEMORY);
+    let environment = task.environment.get_or_insert_default();
+    environment
+        .entry(MAX_BUFFER_BYTES_VARIABLE.to_owned())
+        .or_insert_with(|| BUFFER_BYTES.start().to_string());
     let scaling = spec.scaling.get_or_insert_default();
-    scaling.max.get_or_insert(scaling.min.unwrap_or(1).max(1));
+    // What holds for some counts of tasks alone holds for the most: so many may always be wanted.
+    match scaling.min {
+        Some(min) => scaling.max.get_or_insert(min.max(1)),
+        None => scaling.min.insert(*scaling.max.get_or_insert(MOST_TASKS)),
+    };
     scaling.backlog.get_or_insert(BacklogTarget::PerTask { per_task: 1 });
+    if let Some(errors) = &mut spec.errors
+        && errors.on_group_failure == Some(GroupFailure::DlqAndContinue)
+    {
+        errors.dead_letter_topic.get_or_insert_with(|| "open".to_owned());
+    }
     if let Some(alarms) = &mut spec.alarms {
         let all = [
             &mut alarms.high_cpu_usage_and_max_scaled_out,
@@ -82,9 +101,9 @@ fn with_open_choices(spec: &ConnectorSpec) -> ConnectorSpec {
             &mut alarms.oldest_message_age,
         ];
         for alarm in all.into_iter().flatten() {
-            if let Some(datapoints) = alarm.datapoints_to_alarm {
-                alarm.evaluation_periods.get_or_insert(datapoints);
-            }
+            alarm
+                .evaluation_periods
+                .get_or_insert(alarm.datapoints_to_alarm.unwrap_or(1));
         }
     }
     spec
@@ -141,7 +160,15 @@ mod tests {
             json!({"service": {"placement": {"strategies": [{"type": "random"}]}}}),
             json!({"alarms": {"oldestMessageAge": {"datapointsToAlarm": 20}}}),
             json!({"kafka": {"bootstrapServers": ["b-1.x.kafka.us-east-1.amazonaws.com:9096"]}}),
+            json!({"alarms": {"oldestMessageAge": {"period": "1d"}}}),
             json!({"scaling": {"min": 3}}),
+            json!({"service": {"rollout": {"minimumHealthyPercent": 50, "maximumPercent": 100}}}),
+            json!({"service": {"rollout": {"minimumHealthyPercent": 50, "maximumPercent": 100}}, "scaling": {"max": 6}}),
+            json!({"service": {"rollout": {"minimumHealthyPercent": 99, "maximumPercent": 100}}}),
+            json!({"errors": {"onGroupFailure": "dlq-and-continue"}}),
+            json!({"task": {"memory": 64}}),
+            json!({"task": {"environment": {"PENSTOCK_MAX_BUFFER_BYTES": "1073741824"}}}),
+            json!({"task": {"environment": {"PENSTOCK_MAX_IN_FLIGHT": "5"}}}),
         ] {
             assert_eq!(faults(part.clone()), Vec::<String>::new(), "{part}");
         }
@@ -163,9 +190,33 @@ mod tests {
             ),
             (json!({"service": {"subnets": ["nonsense"]}}), "spec.service.subnets[0]"),
             (json!({"scaling": {"min": 5, "max": 2}}), "spec.scaling.min"),
+            (
+                json!({"service": {"rollout": {"minimumHealthyPercent": 100, "maximumPercent": 100}}}),
+                "spec.service.rollout",
+            ),
+            (
+                json!({"service": {"rollout": {"minimumHealthyPercent": 50, "maximumPercent": 100}}, "scaling": {"max": 1}}),
+                "spec.service.rollout",
+            ),
+            (
+                json!({"errors": {"onGroupFailure": "dlq-and-continue", "deadLetterTopic": "a b"}}),
+                "spec.errors.deadLetterTopic",
+            ),
+            (
+                json!({"alarms": {"oldestMessageAge": {"period": "8d"}}}),
+                "spec.alarms.oldestMessageAge.period",
+            ),
             (json!({"task": {"cpu": 3}}), "spec.task.cpu"),
             (json!({"task": {"memory": 1}}), "spec.task.memory"),
             (json!({"task": {"stopTimeout": "1s"}}), "spec.task.stopTimeout"),
+            (
+                json!({"task": {"memory": 512, "environment": {"PENSTOCK_MAX_BUFFER_BYTES": "1073741824"}}}),
+                "spec.task.memory",
+            ),
+            (
+                json!({"task": {"environment": {"PENSTOCK_MAX_BUFFER_BYTES": "1"}}}),
+                "spec.task.environment.PENSTOCK_MAX_BUFFER_BYTES",
+            ),
             (json!({"service": {"subnets": []}}), "spec.service.subnets"),
             (
                 json!({"kafka": {"bootstrapServers": ["SASL_SSL://a:9092"]}}),

@@ -4,7 +4,7 @@ use super::faults::Faults;
 use crate::{BacklogTarget, Duration, Scaling, ScalingSpec};
 
 /// As many tasks as ECS lets one service have.
-const MOST_TASKS: u32 = 5000;
+pub(super) const MOST_TASKS: u32 = 5000;
 
 pub(super) fn scaling(spec: Option<&ScalingSpec>, faults: &mut Faults) -> Option<Scaling> {
     let spec = spec?;
