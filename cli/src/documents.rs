@@ -1,6 +1,7 @@
 //! Files to documents, each fault with its line and column.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,10 @@ use crate::failure::Failure;
 
 /// The most bytes of one file.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// How the names of files end in which a directory's documents are looked for, in any case.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+/// What to do about a directory without documents.
+const NO_FILE: &str = "give files that end with .yaml, .yml or .json; directories in a directory are not looked into";
 /// How standard input is called.
 const STDIN: &str = "<stdin>";
 
@@ -26,6 +31,8 @@ pub(crate) struct Bundle {
     pub(crate) drafts: Vec<Draft>,
     /// What is wrong, by file and place.
     pub(crate) findings: Vec<Finding>,
+    /// Whether a file could be read in part alone, so that what seems to be missing may stand in the rest.
+    is_cut: bool,
 }
 
 /// A document of the right shape.
@@ -69,12 +76,14 @@ pub(crate) enum Elsewhere<'a> {
 /// Reads all files: those that are named, those directly in a directory that is named, and standard input for `-`.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Bundle, Failure> {
     let mut bundle = Bundle::default();
-    for (name, text) in texts(paths)? {
-        bundle.read(&name, &text);
-    }
-    if bundle.drafts.is_empty() && bundle.findings.is_empty() {
-        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(Failure::FindDocuments(shown.join(", ")));
+    for path in paths {
+        let before = bundle.drafts.len() + bundle.findings.len();
+        for (name, text) in texts(path)? {
+            bundle.read(&name, &text);
+        }
+        if bundle.drafts.len() + bundle.findings.len() == before {
+            bundle.miss(path);
+        }
     }
     bundle.drafts.sort_by_key(|draft| draft.document.kind());
     bundle.refuse_repeated_keys();
@@ -108,13 +117,39 @@ impl Bundle {
         lines.join("\n")
     }
 
+    /// Says that a file or directory has nothing in it: whoever named it thinks otherwise.
+    fn miss(&mut self, path: &Path) {
+        let (why, remedy) = match path.is_dir() {
+            true => ("is missing: the directory has none", NO_FILE),
+            false => (
+                "is missing: nothing is written here",
+                "write one, or leave the file out",
+            ),
+        };
+        let name = if path.as_os_str() == "-" {
+            STDIN.to_owned()
+        } else {
+            path.display().to_string()
+        };
+        let fault = Fault::without_value("document", why, remedy);
+        let start = Place { line: 1, column: 1 };
+        self.findings.push(finding(&name, start, None, &fault));
+    }
+
     fn read(&mut self, file: &str, text: &str) {
         let format = format(file, text);
         let nodes = match format.read(text) {
             Ok(nodes) => nodes,
-            Err(Unreadable { place, why, remedy }) => {
+            Err(Unreadable {
+                before,
+                place,
+                why,
+                remedy,
+            }) => {
                 let fault = Fault::without_value("document", format!("cannot be read as {format}: {why}"), remedy);
-                return self.findings.push(finding(file, place, None, &fault));
+                self.findings.push(finding(file, place, None, &fault));
+                self.is_cut = true;
+                before
             }
         };
         for node in nodes {
@@ -185,7 +220,7 @@ impl Bundle {
         {
             let alone = check_connector(&connector.metadata.name, &connector.metadata.labels, &connector.spec);
             let mut faults = alone;
-            if !self.has_misshapen_profile(name) {
+            if !self.is_cut && !self.has_misshapen_profile(name) {
                 faults.insert(0, missing_profile(name, elsewhere));
             }
             return faults.iter().map(|fault| draft.finding(fault)).collect();
@@ -304,20 +339,16 @@ fn format(file: &str, text: &str) -> Format {
     }
 }
 
-fn texts(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
-    let mut texts = Vec::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            let text = read_text(path, &mut std::io::stdin().lock())?;
-            texts.push((STDIN.to_owned(), text));
-            continue;
-        }
-        for file in files(path)? {
-            let mut open = std::fs::File::open(&file).map_err(unread(&file))?;
-            texts.push((file.display().to_string(), read_text(&file, &mut open)?));
-        }
+fn texts(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    if path.as_os_str() == "-" {
+        let text = read_text(path, &mut std::io::stdin().lock())?;
+        return Ok(vec![(STDIN.to_owned(), text)]);
     }
-    Ok(texts)
+    let read = |file: PathBuf| {
+        let mut open = std::fs::File::open(&file).map_err(unread(&file))?;
+        Ok((file.display().to_string(), read_text(&file, &mut open)?))
+    };
+    files(path)?.into_iter().map(read).collect()
 }
 
 /// Returns the file itself, or the documents directly in the directory by name.
@@ -328,7 +359,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unread(path))? {
         let file = entry.map_err(unread(path))?.path();
-        let is_document = |ending: &std::ffi::OsStr| ["yaml", "yml", "json"].iter().any(|known| ending == *known);
+        let is_document = |ending: &OsStr| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known));
         if file.is_file() && file.extension().is_some_and(is_document) {
             files.push(file);
         }

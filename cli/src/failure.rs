@@ -18,8 +18,6 @@ pub(crate) enum Failure {
     RefuseEncoding { path: PathBuf },
     #[error("{} has more than {most} bytes: split it into several files", path.display())]
     RefuseSize { path: PathBuf, most: u64 },
-    #[error("there is no document in {0}: give files that end with .yaml, .yml or .json, or `-` for standard input")]
-    FindDocuments(String),
     #[error("the flags do not say how to reach Kafka")]
     ReadFlags(#[source] ArgsError),
     #[error("--topic-prefix cannot be used")]

@@ -65,7 +65,7 @@ fn parse(path: &Path) -> Result<Document, ConfigError> {
     }
     let nodes = Format::of(path)
         .read(&text)
-        .map_err(|Unreadable { place, why, remedy }| {
+        .map_err(|Unreadable { place, why, remedy, .. }| {
             unread(format!("line {}, column {}: {why}; {remedy}", place.line, place.column))
         })?;
     match nodes.as_slice() {

@@ -233,3 +233,54 @@ fn a_field_that_stands_twice_is_told_at_its_path_beside_every_other_fault() {
         "{found:?}"
     );
 }
+
+#[test]
+fn what_cannot_be_read_hides_no_fault_of_the_documents_before_it() {
+    let bad = PROFILE.replace("memory: 512", "memory: 500");
+    let text = format!("{bad}---\nspec: [\n");
+    let found = found(&judged(&[("p.yaml", &text)], Elsewhere::Nowhere));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("Profile/default: spec.task.memory: 500 "),
+        "{found:?}"
+    );
+    assert!(found[1].contains("document: cannot be read as YAML"), "{found:?}");
+    let cut = judged(
+        &[("orders.yaml", &format!("{ORDERS}---\nspec: [\n"))],
+        Elsewhere::Nowhere,
+    );
+    assert_eq!(cut.findings.len(), 1, "the profile may stand in the rest: {cut:?}");
+    let one =
+        "{\"apiVersion\": \"penstock.dev/v1\", \"kind\": \"Profile\", \"metadata\": {\"name\": \"a\"}, \"spec\": {}}";
+    let bundle = judged(&[("p.json", &format!("{one}\n{one}{{"))], Elsewhere::Nowhere);
+    assert_eq!((bundle.drafts.len(), bundle.findings.len()), (2, 2), "{bundle:?}");
+}
+
+#[test]
+fn each_path_in_which_nothing_is_written_is_told_and_endings_have_no_case() {
+    let name = format!("penstock-documents-{}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    let of = |name: &str| directory.join(name);
+    std::fs::create_dir_all(of("none/deeper")).expect("it is made");
+    std::fs::create_dir_all(of("some")).expect("it is made");
+    for (name, text) in [
+        ("empty.yaml", ""),
+        ("dashes.yaml", "---\n# later\n---\n"),
+        ("none/notes.txt", PROFILE),
+        ("none/deeper/profile.yaml", PROFILE),
+        ("some/profile.YAML", PROFILE),
+        ("some/later.yml", "# later\n"),
+    ] {
+        std::fs::write(of(name), text).expect("it is written");
+    }
+    let bundle = load(&["empty.yaml", "dashes.yaml", "none", "some"].map(of));
+    std::fs::remove_dir_all(&directory).expect("it is removed");
+    let bundle = bundle.expect("everything can be read");
+    assert_eq!(bundle.drafts.len(), 1, "{bundle:?}");
+    let found = found(&bundle);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (line, name) in found.iter().zip(["empty.yaml", "dashes.yaml", "none"]) {
+        let beginning = format!("{}:1:1: document: is missing: ", of(name).display());
+        assert!(line.starts_with(&beginning), "{line}");
+    }
+}

@@ -10,9 +10,28 @@ use crate::text::tree::{Field, Node, Place, Shape, Unreadable};
 pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
     // Some editors begin a file with it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        value.map_err(|error| unreadable(text, &error))?;
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut end = 0;
+    while let Some(value) = values.next() {
+        value.map_err(|error| Unreadable {
+            before: documents(&text[..end]),
+            ..unreadable(text, &error)
+        })?;
+        end = values.byte_offset();
     }
+    match documents(text) {
+        documents if documents.is_empty() => Err(Unreadable {
+            before: documents,
+            place: Place { line: 1, column: 1 },
+            why: "the file is empty".to_owned(),
+            remedy: "write a document, or leave the file out".to_owned(),
+        }),
+        documents => Ok(documents),
+    }
+}
+
+/// Returns the documents of a text that is known to be JSON.
+fn documents(text: &str) -> Vec<Node> {
     let mut walk = Walk {
         rest: text,
         place: Place { line: 1, column: 1 },
@@ -23,14 +42,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
         documents.push(walk.node());
         walk.skip_spaces();
     }
-    if documents.is_empty() {
-        return Err(Unreadable {
-            place: walk.place,
-            why: "the file is empty".to_owned(),
-            remedy: "write a document, or leave the file out".to_owned(),
-        });
-    }
-    Ok(documents)
+    documents
 }
 
 fn unreadable(text: &str, error: &serde_json::Error) -> Unreadable {
@@ -42,6 +54,7 @@ fn unreadable(text: &str, error: &serde_json::Error) -> Unreadable {
         false => json_words(error),
     };
     Unreadable {
+        before: Vec::new(),
         place: place_of(text, error),
         why: why.to_owned(),
         remedy: remedy.to_owned(),

@@ -17,8 +17,10 @@ pub struct Place {
 
 /// Why a text cannot be read: where, why, and what to do. Nothing of the text itself but the names of fields: what stands there may
 /// be a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unreadable {
+    /// The documents before the one that cannot be read.
+    pub before: Vec<Node>,
     /// Where.
     pub place: Place,
     /// Why.

@@ -23,12 +23,40 @@ const MOST_REPLAYED: usize = 10_000;
 /// Reads every document of a text; empty ones are left out, one that is `null` is not. A tag that YAML itself does not define
 /// would mean nothing, so it is refused.
 pub(super) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
+    read_all(text).map_err(|error| {
+        let unreadable = complaint::unreadable(&error);
+        let before = match before(text, unreadable.place) {
+            "" => Vec::new(),
+            text => read(text).unwrap_or_else(|earlier| earlier.before),
+        };
+        Unreadable { before, ..unreadable }
+    })
+}
+
+fn read_all(text: &str) -> Result<Vec<Node>, Error> {
     read_with(text, DuplicateKeyPolicy::Error).or_else(|error| {
         // Where a field stands twice, the rest can be read all the same, so that every such field is found.
-        let again = read_with(text, DuplicateKeyPolicy::LastWins).ok();
-        let found = again.filter(|nodes| nodes.iter().any(|node| !node.repeated().is_empty()));
-        found.ok_or_else(|| complaint::unreadable(&error))
+        let nodes = read_with(text, DuplicateKeyPolicy::LastWins)?;
+        let is_found = nodes.iter().any(|node| !node.repeated().is_empty());
+        if is_found { Ok(nodes) } else { Err(error) }
     })
+}
+
+/// Returns the text before the document in which something stands. A line of `---` begins one, whatever it stands in.
+fn before(text: &str, place: Place) -> &str {
+    let is_marker = |line: &str| {
+        line.strip_prefix("---")
+            .is_some_and(|rest| rest.trim_start() != rest || rest.is_empty())
+    };
+    let (mut end, mut begins) = (0, 0);
+    let lines = usize::try_from(place.line).unwrap_or_default();
+    for line in text.split_inclusive('\n').take(lines) {
+        if is_marker(line) {
+            begins = end;
+        }
+        end += line.len();
+    }
+    &text[..begins]
 }
 
 fn read_with(text: &str, repeated: DuplicateKeyPolicy) -> Result<Vec<Node>, Error> {
@@ -240,6 +268,22 @@ mod tests {
         assert!(paths(&merged[0]).is_empty(), "what stands beside `<<` goes before it");
         assert!(read("a: 1\na: [2\n").is_err());
         assert!(read("1: a\n1: b\n").is_err_and(|refused| refused.place.line == 2));
+    }
+
+    #[test]
+    fn what_cannot_be_read_hides_no_document_before_it() {
+        for (text, whole) in [
+            ("a: 1\n---\na: 2\n---\na: [\n", 2),
+            ("a: 1\n---\na: 2\n---\na: @3\n---\na: 4\n", 2),
+            ("a: 1\n---\na: [1\n---\na: 2\n", 1),
+            ("a: 1\na: 2\n--- # next\na: !x 2\n", 1),
+            ("a: |\n  ---\n---\na: ]\n", 1),
+            ("a: [\n", 0),
+            ("--- [\n", 0),
+        ] {
+            let refused = read(text).unwrap_err();
+            assert_eq!(refused.before.len(), whole, "{text}: {refused:?}");
+        }
     }
 
     #[test]

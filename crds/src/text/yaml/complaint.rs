@@ -14,6 +14,7 @@ const QUOTE: &str = "put the text in quotation marks";
 pub(super) fn unreadable(error: &Error) -> Unreadable {
     let (why, remedy) = words(error);
     Unreadable {
+        before: Vec::new(),
         place: error.location().map(Place::from).unwrap_or_default(),
         why,
         remedy: remedy.to_owned(),
