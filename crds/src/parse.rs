@@ -75,7 +75,7 @@ fn judge(tree: Value, key: Option<&DocumentKey>, mut faults: Vec<Fault>) -> Resu
     };
     refuse_unknown_fields(&fields, &mut faults);
     check_version(fields.get("apiVersion"), &mut faults);
-    let kind = check_kind(fields.get("kind"), key, &mut faults);
+    let kind = check_kind(&fields, key, &mut faults);
     check_name(fields.get("metadata"), key, &mut faults);
     let metadata = shape::read::<Metadata>(fields.remove("metadata"), "metadata", &mut faults);
     check_labels(kind, metadata.as_ref(), &mut faults);
@@ -118,18 +118,23 @@ fn check_version(version: Option<&Value>, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Returns the kind that the rest is judged as: the document's own, or the key's when the document names none that exists.
-fn check_kind(kind: Option<&Value>, key: Option<&DocumentKey>, faults: &mut Vec<Fault>) -> Option<Kind> {
+/// Returns the kind that the rest is judged as: the document's own, or where it names none that exists the key's, the one that
+/// was probably meant, or the one whose fields it has.
+fn check_kind(fields: &Map<String, Value>, key: Option<&DocumentKey>, faults: &mut Vec<Fault>) -> Option<Kind> {
     let remedy = "write `Connector`, `Profile` or `TargetState`";
-    let named = kind.and_then(Value::as_str).and_then(Kind::named);
+    let kind = fields.get("kind");
+    let text = kind.and_then(Value::as_str);
+    let named = text.and_then(Kind::named);
+    let near = text.filter(|_| named.is_none()).and_then(near_kind);
     match (kind, named, key) {
         (None, ..) => faults.push(Fault::without_value("kind", MISSING, remedy)),
         (Some(other), None, _) => {
+            let meant = near.map(|near| format!("did you mean `{}`?", near.as_str()));
             faults.push(Fault::with_value(
                 "kind",
                 shape::plain(other),
                 "is not a kind of document",
-                remedy,
+                meant.unwrap_or_else(|| remedy.to_owned()),
             ));
         }
         (_, Some(named), Some(key)) if named != key.kind => {
@@ -143,7 +148,25 @@ fn check_kind(kind: Option<&Value>, key: Option<&DocumentKey>, faults: &mut Vec<
         }
         _ => {}
     }
-    named.or(key.map(|key| key.kind))
+    let known = named.or(key.map(|key| key.kind)).or(near);
+    known.or_else(|| kind_of_fields(fields.get("spec")?.as_object()?))
+}
+
+fn near_kind(text: &str) -> Option<Kind> {
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+    complaint::nearest(text, &names).and_then(Kind::named)
+}
+
+/// Returns the kind that has such fields, as far as they tell.
+fn kind_of_fields(spec: &Map<String, Value>) -> Option<Kind> {
+    let has = |names: &[&str]| names.iter().any(|name| spec.contains_key(*name));
+    if has(&["source", "sink", "profile", "initialState"]) {
+        Some(Kind::Connector)
+    } else if has(&["state", "restartedAt", "reconcileAt"]) {
+        Some(Kind::TargetState)
+    } else {
+        has(&["kafka", "secrets", "errors", "task", "service", "scaling", "alarms"]).then_some(Kind::Profile)
+    }
 }
 
 fn check_name(metadata: Option<&Value>, key: Option<&DocumentKey>, faults: &mut Vec<Fault>) {

@@ -149,13 +149,19 @@ fn not_whole(path: &str, found: Option<&Value>, most: u64) -> Fault {
 /// Refuses a field that does not exist. Its value is not shown: it may be a password under a name of the writer's own.
 pub(super) fn unknown_field<S: AsRef<str>>(path: &str, field: &str, known: &[S]) -> Fault {
     let known: Vec<String> = known.iter().map(|name| name.as_ref().to_owned()).collect();
-    let nearest = known.iter().map(|name| (distance(field, name), name)).min();
-    let remedy = match nearest {
-        Some((distance, name)) if distance <= 2 || distance * 3 <= field.len() => format!("did you mean `{name}`?"),
-        Some(_) => format!("use {}", alternatives(&known)),
-        None => "remove it".to_owned(),
+    let remedy = match nearest(field, &known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => "remove it".to_owned(),
+        None => format!("use {}", alternatives(&known)),
     };
     Fault::without_value(path, "is not a field that exists here", remedy)
+}
+
+/// Returns the name that was probably meant by another, if one is near enough.
+pub(super) fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
+    let known = known.iter().map(AsRef::as_ref);
+    let (distance, nearest) = known.map(|known| (distance(name, known), known)).min()?;
+    (distance <= 2 || distance * 3 <= name.len()).then_some(nearest)
 }
 
 fn refuse(path: &str, found: Option<&Value>, why: String, remedy: String) -> Fault {

@@ -128,6 +128,53 @@ fn the_envelope_is_judged_at_once() {
 }
 
 #[test]
+fn a_kind_that_is_missing_or_misspelt_hides_no_other_fault() {
+    let connector = json!({ "source": { "sqs": { "maxMessages": "ten" } }, "profile": "default" });
+    let profile = json!({ "task": { "memory": "512" } });
+    let target = json!({ "restartedAt": "now" });
+    for (kind, spec, path, words) in [
+        (
+            json!("connector"),
+            &connector,
+            "spec.source.sqs.maxMessages",
+            "`Connector`?",
+        ),
+        (
+            json!("Conector"),
+            &connector,
+            "spec.source.sqs.maxMessages",
+            "`Connector`?",
+        ),
+        (
+            json!("Thing"),
+            &connector,
+            "spec.source.sqs.maxMessages",
+            "`Connector`, `Profile`",
+        ),
+        (
+            json!(null),
+            &connector,
+            "spec.source.sqs.maxMessages",
+            "`Connector`, `Profile`",
+        ),
+        (json!("profiles"), &profile, "spec.task.memory", "`Profile`?"),
+        (json!(null), &profile, "spec.task.memory", "`TargetState`"),
+        (json!("targetState"), &target, "spec.restartedAt", "`TargetState`?"),
+        (json!(null), &target, "spec.restartedAt", "`TargetState`"),
+    ] {
+        let mut tree = document(&json!({}));
+        tree["kind"] = kind.clone();
+        tree["spec"] = spec.clone();
+        if kind.is_null() {
+            tree.as_object_mut().unwrap().remove("kind");
+        }
+        let found = parse_value(tree).unwrap_err();
+        assert_eq!(paths(&found), ["kind", path], "{found:#?}");
+        assert!(found[0].to_string().contains(words), "{}", found[0]);
+    }
+}
+
+#[test]
 fn labels_belong_to_connectors() {
     let text = json!({ "apiVersion": "penstock.dev/v1", "kind": "TargetState", "metadata": { "name": "orders", "labels": { "a": "b" } }, "spec": {} });
     refused(
