@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use penstock_crds::{API_VERSION, Document, DocumentKey, Envelope, Kind, Metadata, Name, TargetMode, TargetStateSpec};
+use penstock_crds::{
+    API_VERSION, Document, DocumentKey, Envelope, Handled, Kind, Metadata, Name, TargetMode, TargetStateSpec,
+};
 
 use crate::Exit;
 use crate::cmd::apply::shown;
 use crate::cmd::get::name_of;
 use crate::failure::Failure;
 use crate::output::print_line;
-use crate::server::{ActorArgs, ServerArgs};
+use crate::server::{ActorArgs, Server, ServerArgs};
 use crate::specs::Specs;
 
 /// Asks something of a connector.
@@ -50,7 +52,11 @@ impl Verb {
                 topic: server.specs_topic(),
             });
         }
-        let document = changed(&specs, &name, change, Timestamp::now());
+        let handled = match change {
+            Change::Restart | Change::Reconcile => handled(&server, &name).await,
+            Change::Pause | Change::Resume | Change::Stop => Handled::default(),
+        };
+        let document = changed(&specs, &name, change, &handled, Timestamp::now());
         let known = specs
             .get(Kind::TargetState, &name)
             .filter(|entry| entry.says(&document));
@@ -82,7 +88,7 @@ impl Change {
         }
     }
 
-    fn over(self, spec: TargetStateSpec, now: Timestamp) -> TargetStateSpec {
+    fn over(self, spec: TargetStateSpec, handled: &Handled, now: Timestamp) -> TargetStateSpec {
         let state = |mode| TargetStateSpec {
             state: Some(mode),
             ..spec.clone()
@@ -92,15 +98,21 @@ impl Change {
             Self::Resume => state(TargetMode::Running),
             Self::Stop => state(TargetMode::Stopped),
             Self::Restart => TargetStateSpec {
-                restarted_at: Some(later(spec.restarted_at, now)),
+                restarted_at: Some(later(spec.restarted_at.max(handled.restarted_at), now)),
                 ..spec
             },
             Self::Reconcile => TargetStateSpec {
-                reconcile_at: Some(later(spec.reconcile_at, now)),
+                reconcile_at: Some(later(spec.reconcile_at.max(handled.reconcile_at), now)),
                 ..spec
             },
         }
     }
+}
+
+/// Returns the requests that the operator has carried out. Whoever may not read that, or not all of it, still asks by the clock.
+async fn handled(server: &Server, name: &Name) -> Handled {
+    let states = server.states().await.unwrap_or_default();
+    states.get(name).map(|state| state.handled.clone()).unwrap_or_default()
 }
 
 /// A clock that was set back must not make a new request look as if it had been carried out.
@@ -110,7 +122,7 @@ fn later(former: Option<Timestamp>, now: Timestamp) -> Timestamp {
 }
 
 /// Lays the change over the latest good document, and keeps what else that says.
-fn changed(specs: &Specs, name: &Name, change: Change, now: Timestamp) -> Document {
+fn changed(specs: &Specs, name: &Name, change: Change, handled: &Handled, now: Timestamp) -> Document {
     let written = specs
         .get(Kind::TargetState, name)
         .and_then(|entry| entry.document.as_ref());
@@ -126,7 +138,7 @@ fn changed(specs: &Specs, name: &Name, change: Change, now: Timestamp) -> Docume
             labels: BTreeMap::new(),
             annotations,
         },
-        spec: change.over(spec, now),
+        spec: change.over(spec, handled, now),
     }))
 }
 
@@ -138,10 +150,14 @@ mod tests {
     const FORMER: &str = r#"{"apiVersion":"penstock.dev/v1","kind":"TargetState","metadata":{"name":"orders","annotations":{"ticket":"7"}},"spec":{"state":"paused","restartedAt":"2026-01-31T12:00:00Z"}}"#;
 
     fn after(change: Change, now: &str) -> Envelope<TargetStateSpec> {
+        after_handled(change, &Handled::default(), now)
+    }
+
+    fn after_handled(change: Change, handled: &Handled, now: &str) -> Envelope<TargetStateSpec> {
         let mut specs = Specs::default();
         specs.apply(&record(1, "TargetState/orders", Some(FORMER)));
         let name = "orders".parse().expect("a name");
-        match changed(&specs, &name, change, now.parse().expect("a time")) {
+        match changed(&specs, &name, change, handled, now.parse().expect("a time")) {
             Document::TargetState(document) => *document,
             other => panic!("{other:?}"),
         }
@@ -162,5 +178,19 @@ mod tests {
     fn a_request_is_new_even_when_the_clock_was_set_back() {
         let restarted = after(Change::Restart, "2025-12-24T00:00:00Z");
         assert_eq!(restarted.spec.restarted_at, "2026-01-31T12:00:00.001Z".parse().ok());
+    }
+
+    #[test]
+    fn a_request_is_later_than_what_was_carried_out_though_no_document_says_so_any_more() {
+        let handled = Handled {
+            restarted_at: "2031-01-31T12:00:00Z".parse().ok(),
+            reconcile_at: "2032-01-31T12:00:00Z".parse().ok(),
+        };
+        let restarted = after_handled(Change::Restart, &handled, "2026-02-01T00:00:00Z");
+        assert_eq!(restarted.spec.restarted_at, "2031-01-31T12:00:00.001Z".parse().ok());
+        let reconciled = after_handled(Change::Reconcile, &handled, "2026-02-01T00:00:00Z");
+        assert_eq!(reconciled.spec.reconcile_at, "2032-01-31T12:00:00.001Z".parse().ok());
+        let paused = after_handled(Change::Pause, &handled, "2026-02-01T00:00:00Z");
+        assert_eq!(paused.spec.restarted_at, "2026-01-31T12:00:00Z".parse().ok());
     }
 }

@@ -423,6 +423,12 @@ fn a_time_is_refused_with_an_example() {
         "spec.restartedAt",
         "2026-01-31T12:00:00Z",
     );
+    let text = text.to_string().replace("now", "2206-01-31T12:00:00Z");
+    refused(
+        &faults("TargetState/orders", &text),
+        "spec.restartedAt",
+        "2206-01-31T12:00:00Z is so far ahead that no later request would ever count; write a time before the year 2100",
+    );
 }
 
 #[test]
