@@ -432,7 +432,7 @@ pub struct CooldownsSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AlarmsSpec {
-    /// ARNs of the SNS topics that are told, at most 5.
+    /// ARNs of the SNS topics that are told, at most 5. An empty list means no alarm, whatever the profile says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<String>>,
     /// CPU is high and the desired count is at its maximum. Threshold: percent, 85 when missing.

@@ -27,11 +27,12 @@ pub(super) fn alarms(spec: Option<&AlarmsSpec>, scaling: Option<&Scaling>, fault
 fn topics(spec: &AlarmsSpec, faults: &mut Faults) -> Vec<String> {
     let path = "spec.alarms.topics";
     let topics = spec.topics.clone().unwrap_or_default();
-    if topics.is_empty() && AlarmKind::ALL.into_iter().any(|kind| settings(spec, kind).is_some()) {
+    // An empty list is how a connector does without the alarms of its profile, whose settings stay.
+    if spec.topics.is_none() && AlarmKind::ALL.into_iter().any(|kind| settings(spec, kind).is_some()) {
         faults.missing_for(
             path,
             "so that the settings of the alarms would do nothing",
-            "name the ARN of an SNS topic to tell, or remove the settings",
+            "name the ARN of an SNS topic to tell, remove the settings, or write `topics: []` for no alarm at all",
         );
     }
     if topics.len() > MOST_TOPICS {

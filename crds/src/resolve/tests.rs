@@ -175,6 +175,25 @@ fn an_alarm_that_is_switched_off_is_left_out() {
 }
 
 #[test]
+fn an_empty_list_of_topics_does_without_the_alarms_of_the_profile() {
+    let profile: ProfileSpec = serde_json::from_value(json!({ "alarms": {
+        "topics": ["arn:aws:sns:eu-west-1:123456789012:alarms"], "oldestMessageAge": { "threshold": 60 }
+    } }))
+    .unwrap();
+    let Document::Connector(document) = parse_value(with(&[("/alarms", json!({ "topics": [] }))])).unwrap() else {
+        panic!("it is a connector")
+    };
+    let merged = merge(&document.spec, Some(&profile));
+    let connector = resolve(&document.metadata.name, &BTreeMap::new(), &merged)
+        .unwrap_or_else(|faults| panic!("{}", lines(&faults)));
+    assert_eq!(connector.alarms, []);
+    assert_eq!(
+        check_connector(&document.metadata.name, &BTreeMap::new(), &document.spec),
+        []
+    );
+}
+
+#[test]
 fn latency_and_processing_time_become_messages_per_task_rounded_up() {
     let scaling = json!({ "max": 4, "backlog": { "acceptableLatency": "1s", "processingTime": "300ms" } });
     assert_eq!(
