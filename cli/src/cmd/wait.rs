@@ -74,7 +74,16 @@ impl Wait {
 /// Waits, says what came of it, and tells how to exit.
 pub(crate) async fn wait_for(server: &Server, name: &Name, goal: Goal, patience: Duration) -> Result<Exit, Failure> {
     let deadline = Instant::now() + patience;
-    let specs = server.specs().await?;
+    let Ok(specs) = timeout_at(deadline, server.specs()).await else {
+        talk::say(&format!(
+            "error: connector/{name} was not {goal} within {}: until then the topic {} could not be read to its end; give \
+             --timeout more, or check the brokers' health",
+            humantime::format_duration(patience),
+            server.specs_topic()
+        ));
+        return Ok(Exit::Refused);
+    };
+    let specs = specs?;
     let mut seen = Seen {
         written: specs.get(Kind::Connector, name).map(|entry| entry.generation),
         asked: asked(specs.get(Kind::TargetState, name)),
@@ -347,6 +356,21 @@ mod tests {
         assert!(!seen(None, Some(gone), true).reached(Goal::Deleted));
         assert!(seen(None, None, false).reached(Goal::Deleted));
         assert!(!seen(Some(5), None, false).reached(Goal::Deleted));
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        wait: Wait,
+    }
+
+    #[tokio::test]
+    async fn the_time_to_wait_ends_also_while_the_documents_are_read() {
+        // Nobody listens on port 1.
+        let typed = "wait orders --for ready --timeout 0s --bootstrap-servers 127.0.0.1:1".split(' ');
+        let typed = <Typed as clap::Parser>::try_parse_from(typed).expect("arguments");
+        let ended = typed.wait.run().await.expect("the time is over before anything else");
+        assert_eq!(ended, Exit::Refused);
     }
 
     #[test]
