@@ -371,7 +371,13 @@ async fn the_loss_of_the_broker_is_outlived_by_reader_and_writer() -> Result<(),
     broker.kill().await?;
     let during = tokio::spawn({
         let producer = producer.clone();
-        async move { producer.commit(vec![record("state", "during")]).await }
+        // A broker may take longer to come back than one commit waits.
+        async move {
+            wait_until("the commit to hold", SOON * 4, || {
+                producer.commit(vec![record("state", "during")])
+            })
+            .await
+        }
     });
     let progress = follower.progress();
     wait_until("the reader to notice", SOON, || async {

@@ -29,7 +29,7 @@ pub use chain::chain;
 pub use context::Context;
 pub use follower::{Event, Follower, LossReason, Progress, ReadError, read_to_end};
 pub use iam::TokenError;
-pub use patience::Patience;
+pub use patience::{Patience, Waits};
 pub use producer::{Delivered, Producer, SendError};
 pub use record::{OutgoingRecord, Record};
 pub use secret::Secret;

@@ -4,9 +4,11 @@
 //! writes again. Whoever reads back what was written connects first, since that also ends a transaction which a
 //! predecessor left open.
 //!
-//! A commit that gave up may still take place, as after any lost answer; the next call settles it first.
+//! A commit that gave up may still take place, as after any lost answer; the next call settles it first. After one gave
+//! up, one at a time tries whether the brokers are back, and what comes meanwhile fails at once: whoever cannot write has
+//! other things to do than to wait for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -16,9 +18,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::complaint::amiss;
+use crate::patience::Waits;
 use crate::{Context, OutgoingRecord, Patience, Settings};
 
 /// The largest record that a producer of ours sends: what a broker takes with its default settings.
@@ -30,7 +34,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long brokers keep a transaction open whose producer is silent. Too short, and a long loss of the brokers looks
 /// like a fencing; the next producer with the same id ends it at once in any case.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long one commit is tried.
+/// How long one commit waits for others and is tried, all in all.
 const COMMITTING: Patience = Patience::lasting(Duration::from_secs(45));
 
 /// Writes records in transactions, one after the other; cheap to clone.
@@ -39,6 +43,9 @@ pub struct TransactionalProducer {
     id: Arc<str>,
     client: Arc<ThreadedProducer<TransactionContext>>,
     phase: Arc<tokio::sync::Mutex<Phase>>,
+    /// Why the last commit gave up, until one is answered.
+    failing: Arc<Mutex<Option<KafkaError>>>,
+    patience: Patience,
 }
 
 /// Where the transaction that was begun last stands.
@@ -158,15 +165,53 @@ impl TransactionalProducer {
             id: id.into(),
             client,
             phase: Arc::new(tokio::sync::Mutex::new(Phase::Idle)),
+            failing: Arc::default(),
+            patience: COMMITTING,
         })
     }
 
     /// Writes all the records in one transaction; calls wait for each other. It tries again with backoff while the
-    /// brokers are away. A caller that goes away leaves the try in hand to end by itself.
+    /// brokers are away, and gives up after 45 s. A try that is in hand then, or when the caller goes away, ends by itself
+    /// before the next begins.
     pub async fn commit(&self, records: Vec<OutgoingRecord>) -> Result<(), CommitError> {
-        let mut phase = Arc::clone(&self.phase).lock_owned().await;
+        let waits = self.patience.waits();
+        let phase = self.turn(&waits).await?;
+        let (left, mut last) = (waits.remaining(), out_of_time());
+        let trying = self.go_on_trying(phase, records, waits, &mut last);
+        let committed = match timeout(left, trying).await {
+            Ok(committed) => committed,
+            Err(_) => Err(self.gave_up(last)),
+        };
+        match &committed {
+            Ok(()) | Err(CommitError::Refuse { .. }) => *self.lock_failing() = None,
+            Err(CommitError::Commit { source, .. }) => *self.lock_failing() = Some(source.clone()),
+            Err(_) => {}
+        }
+        committed
+    }
+
+    /// Waits for the turn of a commit; not while another finds out whether the brokers are back.
+    async fn turn(&self, waits: &Waits) -> Result<OwnedMutexGuard<Phase>, CommitError> {
+        let phase = Arc::clone(&self.phase);
+        let failing = self.lock_failing().clone();
+        let turn = match failing {
+            Some(source) => phase.try_lock_owned().map_err(|_| source),
+            None => timeout(waits.remaining(), phase.lock_owned())
+                .await
+                .map_err(|_| out_of_time()),
+        };
+        turn.map_err(|source| self.gave_up(source))
+    }
+
+    /// Makes one try after the other, and notes why the last one failed.
+    async fn go_on_trying(
+        &self,
+        mut phase: OwnedMutexGuard<Phase>,
+        records: Vec<OutgoingRecord>,
+        mut waits: Waits,
+        last: &mut KafkaError,
+    ) -> Result<(), CommitError> {
         let records = Arc::new(records);
-        let mut waits = COMMITTING.waits();
         let mut begun = false;
         loop {
             let attempt = Attempt {
@@ -186,15 +231,24 @@ impl TransactionalProducer {
             if let Some(error) = self.final_error(&source, &records) {
                 return Err(error);
             }
+            *last = source;
             let Some(wait) = waits.next() else {
-                return Err(CommitError::Commit {
-                    id: self.id.to_string(),
-                    source,
-                });
+                return Err(self.gave_up(last.clone()));
             };
-            warn!(transactional_id = %self.id, error = %source, "Could not commit yet");
+            warn!(transactional_id = %self.id, error = %last, "Could not commit yet");
             tokio::time::sleep(wait).await;
         }
+    }
+
+    fn gave_up(&self, source: KafkaError) -> CommitError {
+        CommitError::Commit {
+            id: self.id.to_string(),
+            source,
+        }
+    }
+
+    fn lock_failing(&self) -> MutexGuard<'_, Option<KafkaError>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the error if another try cannot mend it.
@@ -266,24 +320,36 @@ struct Attempt {
 
 impl Attempt {
     fn make(mut self) -> (Self, Result<(), KafkaError>) {
-        let tried = self.run();
-        if tried.is_err() && *self.phase == Phase::Open {
-            // Readers wait for an open transaction. If this fails too, the next try begins with it.
-            let _ = self.abort();
-        }
+        let tried = match self.settle() {
+            Ok(()) if self.begun => Ok(()),
+            Ok(()) => self.write(),
+            Err(source) => Err(source),
+        };
         (self, tried)
     }
 
-    fn run(&mut self) -> Result<(), KafkaError> {
-        if *self.phase == Phase::Committing {
-            self.finish()?;
-            if self.begun {
-                return Ok(());
-            }
+    /// Ends the transaction that was begun last. If it was begun for these records and its commit holds, they are written.
+    fn settle(&mut self) -> Result<(), KafkaError> {
+        let finished = match *self.phase {
+            Phase::Committing => self.finish(),
+            Phase::Idle | Phase::Open => Ok(()),
+        };
+        match *self.phase {
+            Phase::Open => self.abort(),
+            Phase::Idle | Phase::Committing => finished,
         }
-        if *self.phase == Phase::Open {
-            self.abort()?;
+    }
+
+    fn write(&mut self) -> Result<(), KafkaError> {
+        let written = self.write_open();
+        if written.is_err() && *self.phase == Phase::Open {
+            // Readers wait for an open transaction. If this fails too, the next try begins with it.
+            let _ = self.abort();
         }
+        written
+    }
+
+    fn write_open(&mut self) -> Result<(), KafkaError> {
         self.client.client().context().take_refused();
         self.client.begin_transaction()?;
         (*self.phase, self.begun) = (Phase::Open, true);
@@ -310,6 +376,11 @@ impl Attempt {
         (*self.phase, self.begun) = (Phase::Idle, false);
         Ok(())
     }
+}
+
+/// What is told where no try has failed yet.
+fn out_of_time() -> KafkaError {
+    KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)
 }
 
 fn send(client: &ThreadedProducer<TransactionContext>, record: &OutgoingRecord) -> Result<(), KafkaError> {
@@ -405,33 +476,4 @@ fn is_refusal(error: &KafkaError) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_is_told_from_a_broker_that_is_away() {
-        assert!(is_refusal(&KafkaError::MessageProduction(
-            RDKafkaErrorCode::MessageSizeTooLarge
-        )));
-        assert!(is_refusal(&KafkaError::MessageProduction(
-            RDKafkaErrorCode::TopicAuthorizationFailed
-        )));
-        assert!(!is_refusal(&KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
-        assert!(!is_refusal(&KafkaError::Global(
-            RDKafkaErrorCode::BrokerTransportFailure
-        )));
-    }
-
-    #[test]
-    fn only_a_lost_id_ends_the_producer() {
-        let (id, source) = ("penstock.operator.a".to_owned(), KafkaError::Canceled);
-        assert!(
-            CommitError::Fenced {
-                id: id.clone(),
-                source: source.clone()
-            }
-            .is_fatal()
-        );
-        assert!(!CommitError::Commit { id, source }.is_fatal());
-    }
-}
+mod tests;
