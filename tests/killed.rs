@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use penstock_crds::{API_VERSION, ConnectorSpec, Envelope, Kind, Metadata, Name, Phase, SqsSource, State, Status};
 use penstock_operator::cloud::aws::{Aws, AwsSettings};
-use penstock_operator::cloud::{Cloud, Error as CloudError, Receipt};
+use penstock_operator::cloud::{Cloud, Error as CloudError, Owned, Receipt};
 use penstock_operator::journal::{Error as JournalError, Journal};
 use penstock_operator::memory::{Change, Memory, Remembered, StateChange, StatusChange};
 use penstock_operator::observe::Observer;
@@ -120,7 +120,7 @@ impl Cloud for Mortal {
         Ok(receipt)
     }
 
-    async fn owned(&self, clusters: &BTreeSet<String>) -> Result<Vec<Subject>, CloudError> {
+    async fn owned(&self, clusters: &BTreeSet<String>) -> Owned {
         self.aws.owned(clusters).await
     }
 

@@ -74,9 +74,12 @@ pub(crate) enum Failure {
     RefuseDelete { profile: String, users: String },
     #[error("could not reach AWS; check the credentials and the region")]
     PrepareAws(#[source] Box<penstock_operator::cloud::Error>),
-    #[error("could not list the services that carry the operator's tag in {clusters}")]
+    #[error(
+        "could not list the services that carry the operator's tag in the cluster `{cluster}`, which may hold orphans: allow \
+         `ecs:ListServices` and `ecs:DescribeServices` on it, or run the command again later"
+    )]
     ListOwned {
-        clusters: String,
+        cluster: String,
         source: Box<penstock_operator::cloud::Error>,
     },
     #[error("no cluster is known to look in: give --cluster")]

@@ -15,7 +15,7 @@ mod specs;
 mod talk;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, and nothing differs; 1 an error, or what the operator would refuse (`plan`); \
-    2 there are changes (`plan`) or orphans (`prune` without --confirm).";
+    2 there are changes (`plan`) or orphans (`prune` without --confirm; 1 if it could not look into all clusters).";
 
 /// Data connectors on Amazon ECS, kept as documents in Kafka ask.
 #[derive(Debug, Parser)]

@@ -60,13 +60,17 @@ pub trait Cloud: Send + Sync + 'static {
         registered: Option<&str>,
     ) -> impl Future<Output = Result<Receipt, Error>> + Send;
 
-    /// Lists the connectors whose services in `clusters` carry our operator's tag.
-    fn owned(&self, clusters: &BTreeSet<String>) -> impl Future<Output = Result<Vec<Subject>, Error>> + Send;
+    /// Lists, for each of the clusters, the connectors whose services in it carry our operator's tag. One that cannot be
+    /// looked into fails no other.
+    fn owned(&self, clusters: &BTreeSet<String>) -> impl Future<Output = Owned> + Send;
 
     /// Publishes the backlog per task of a queue that a stored policy cannot read (another account or region) into the
     /// service's own account.
     fn publish_backlog(&self, subject: &Subject, per_task: f64) -> impl Future<Output = Result<(), Error>> + Send;
 }
+
+/// The connectors that have services of ours, by cluster.
+pub type Owned = BTreeMap<String, Result<Vec<Subject>, Error>>;
 
 /// What a call that changed something gave back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,19 +7,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use penstock_crds::{Health, Name, Status};
 
+use crate::cloud::aws::cluster_name;
 use crate::memory::Remembered;
 use crate::plan::resources::Subject;
 
 /// The orphans that were found last.
 #[derive(Debug, Default)]
 pub struct Orphans {
-    found: Mutex<Option<BTreeMap<Name, Subject>>>,
+    look: Mutex<Option<Look>>,
+}
+
+#[derive(Debug)]
+struct Look {
+    found: BTreeMap<Name, Subject>,
+    /// The clusters that could not be looked into.
+    unseen: BTreeSet<String>,
 }
 
 /// What is known of an orphan of some name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
-    /// Nobody looked yet.
+    /// Nobody looked yet, or nobody could look where it may be.
     Unknown,
     /// There was none.
     Absent,
@@ -28,22 +36,38 @@ pub enum Sighting {
 }
 
 impl Orphans {
-    /// Keeps what was found; an earlier look is forgotten.
-    pub fn keep(&self, found: Vec<Subject>) {
+    /// Keeps what was found, and in which clusters nobody could look; an earlier look is forgotten.
+    pub fn keep(&self, found: Vec<Subject>, unseen: BTreeSet<String>) {
         let found = found.into_iter().map(|subject| (subject.name.clone(), subject));
-        *self.lock() = Some(found.collect());
+        *self.lock() = Some(Look {
+            found: found.collect(),
+            unseen,
+        });
     }
 
-    /// Returns what is known of an orphan of that name.
-    pub fn get(&self, name: &Name) -> Sighting {
-        match &*self.lock() {
-            None => Sighting::Unknown,
-            Some(found) => found.get(name).cloned().map_or(Sighting::Absent, Sighting::Present),
+    /// Returns what was found in that cluster last.
+    pub fn seen_in(&self, cluster: &str) -> Vec<Subject> {
+        let look = self.lock();
+        let found = look.iter().flat_map(|look| look.found.values());
+        found.filter(|subject| subject.cluster == cluster).cloned().collect()
+    }
+
+    /// Returns what is known of an orphan of that name, of which the last that was told is `last`.
+    pub fn get(&self, name: &Name, last: Option<&Status>) -> Sighting {
+        let look = self.lock();
+        let Some(look) = &*look else { return Sighting::Unknown };
+        if let Some(subject) = look.found.get(name) {
+            return Sighting::Present(subject.clone());
         }
+        let was_seen = match last.and_then(cluster_of) {
+            Some(cluster) => !look.unseen.iter().any(|unseen| cluster_name(unseen) == cluster),
+            None => look.unseen.is_empty(),
+        };
+        if was_seen { Sighting::Absent } else { Sighting::Unknown }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<Name, Subject>>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Look>> {
+        self.look.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,12 +153,32 @@ mod tests {
     #[test]
     fn before_the_first_look_nothing_is_known_and_after_it_everything() {
         let orphans = Orphans::default();
-        assert_eq!(orphans.get(&name("lost")), Sighting::Unknown);
-        orphans.keep(vec![subject(name("lost"))]);
-        assert_eq!(orphans.get(&name("lost")), Sighting::Present(subject(name("lost"))));
-        assert_eq!(orphans.get(&name("other")), Sighting::Absent);
-        orphans.keep(Vec::new());
-        assert_eq!(orphans.get(&name("lost")), Sighting::Absent);
+        assert_eq!(orphans.get(&name("lost"), None), Sighting::Unknown);
+        orphans.keep(vec![subject(name("lost"))], BTreeSet::new());
+        let present = Sighting::Present(subject(name("lost")));
+        assert_eq!(orphans.get(&name("lost"), None), present);
+        assert_eq!(orphans.get(&name("other"), None), Sighting::Absent);
+        orphans.keep(Vec::new(), BTreeSet::new());
+        assert_eq!(orphans.get(&name("lost"), None), Sighting::Absent);
+    }
+
+    #[test]
+    fn what_was_last_in_a_cluster_that_nobody_could_look_into_is_not_known_to_be_gone() {
+        let last = status("DEGRADED");
+        let nowhere = Status {
+            resources: Vec::new(),
+            ..last.clone()
+        };
+        let known = |unseen: &str, last: &Status| {
+            let orphans = Orphans::default();
+            orphans.keep(Vec::new(), BTreeSet::from([unseen.to_owned()]));
+            orphans.get(&name("lost"), Some(last))
+        };
+        assert_eq!(known("data", &last), Sighting::Unknown);
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/data";
+        assert_eq!(known(arn, &last), Sighting::Unknown);
+        assert_eq!(known("other", &last), Sighting::Absent);
+        assert_eq!(known("other", &nowhere), Sighting::Unknown, "it may be there");
     }
 
     #[test]

@@ -148,10 +148,17 @@ pub async fn look_for_orphans<C: Cloud, J: Journal>(
     let clusters = orphaned_clusters(clusters, &before);
     let mut with_state: BTreeSet<_> = kept(&before).collect();
     drop(before);
-    let owned = match ctx.cloud.owned(&clusters).await {
-        Ok(owned) => owned,
-        Err(error) => return tracing::warn!(%error, "Orphans not looked for"),
-    };
+    let (mut owned, mut unseen) = (Vec::new(), BTreeSet::new());
+    for (cluster, found) in ctx.cloud.owned(&clusters).await {
+        match found {
+            Ok(found) => owned.extend(found),
+            Err(error) => {
+                tracing::warn!(cluster, %error, "Orphans not looked for in this cluster; what was seen there stands");
+                owned.extend(ctx.orphans.seen_in(&cluster));
+                unseen.insert(cluster);
+            }
+        }
+    }
     // While the clusters were read, a removal may have ended and a connector may have come: neither leaves an orphan.
     let (documents, after) = (documents(), ctx.memory.all());
     with_state.extend(kept(&after));
@@ -160,7 +167,7 @@ pub async fn look_for_orphans<C: Cloud, J: Journal>(
     for subject in &found {
         queue.suggest(&subject.name);
     }
-    ctx.orphans.keep(found);
+    ctx.orphans.keep(found, unseen);
     for name in unfinished(&documents, &after) {
         queue.suggest(&name);
     }

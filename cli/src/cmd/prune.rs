@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use penstock_crds::{Document, Kind, Name, State};
-use penstock_operator::cloud::Cloud;
 use penstock_operator::cloud::aws::Aws;
+use penstock_operator::cloud::{Cloud, Owned};
 use penstock_operator::observe::Observer;
 use penstock_operator::orphans::orphans;
 use penstock_operator::plan::owner::Owner;
@@ -86,10 +86,10 @@ impl Prune {
         }
         let cloud = self.aws.cloud(&owner).await?;
         let owned = patiently("looking for services", cloud.owned(&clusters)).await;
-        let owned = owned.map_err(|source| Failure::ListOwned {
-            clusters: clusters.into_iter().collect::<Vec<_>>().join(", "),
-            source: Box::new(source),
-        })?;
+        let (owned, unseen) = told_apart(owned);
+        for failure in &unseen {
+            talk::say(&failure.report());
+        }
         let mut found = orphans(owned, &documents(&specs), &states.into_keys().collect());
         found.retain(|orphan| only.is_empty() || only.contains(&orphan.name));
         let eye = Eye {
@@ -100,7 +100,9 @@ impl Prune {
         for orphan in found {
             shown.push(self.treat(&cloud, &eye, orphan).await?);
         }
-        self.tell(&shown)
+        let told = self.tell(&shown)?;
+        // What was not looked into is no success, whatever became of the rest.
+        Ok(if unseen.is_empty() { told } else { Exit::Refused })
     }
 
     async fn treat(&self, cloud: &Arc<Aws>, eye: &Eye, orphan: Subject) -> Result<Shown, Failure> {
@@ -184,6 +186,21 @@ impl Prune {
     }
 }
 
+/// Returns what was found in all clusters together, and which could not be looked into.
+fn told_apart(owned: Owned) -> (Vec<Subject>, Vec<Failure>) {
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
+    for (cluster, owned) in owned {
+        match owned {
+            Ok(owned) => found.extend(owned),
+            Err(source) => unseen.push(Failure::ListOwned {
+                cluster,
+                source: Box::new(source),
+            }),
+        }
+    }
+    (found, unseen)
+}
+
 /// Whether another try may do better, with nothing mended by a person.
 fn is_passing(error: &penstock_operator::cloud::Error) -> bool {
     use penstock_operator::cloud::Error;
@@ -259,6 +276,32 @@ mod tests {
         assert_eq!(documents(&specs).len(), 1);
         specs.apply(&record(2, "Connector/orders", None));
         assert_eq!(documents(&specs).len(), 0);
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_looked_into_is_named_and_keeps_no_other_from_being_shown() {
+        let orphan = Subject {
+            operator: "penstock".parse().expect("a sound name"),
+            name: "lost".parse().expect("a sound name"),
+            uid: "topic/0/1".to_owned(),
+            cluster: "open".to_owned(),
+        };
+        let denied = penstock_operator::cloud::Error::Deny {
+            operation: "ListServices".to_owned(),
+            message: "not authorized".to_owned(),
+            request_id: None,
+        };
+        let owned = Owned::from([
+            ("locked".to_owned(), Err(denied)),
+            ("open".to_owned(), Ok(vec![orphan.clone()])),
+        ]);
+        let (found, unseen) = told_apart(owned);
+        assert_eq!(found, [orphan]);
+        let told: Vec<_> = unseen.iter().map(Failure::report).collect();
+        assert!(
+            told.len() == 1 && told[0].contains("`locked`") && told[0].contains("not authorized"),
+            "{told:?}"
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::cloud::ecs::deployment::Finished;
 use crate::cloud::ecs::{self, definition, service, tasks};
 use crate::cloud::metrics::{self, ServerClock};
 use crate::cloud::queue::{self, QueueAccess, QueueClients};
-use crate::cloud::{Cloud, Error, Receipt, alarms, scaling};
+use crate::cloud::{Cloud, Error, Owned, Receipt, alarms, scaling};
 use crate::plan::action::Action;
 use crate::plan::home::Home;
 use crate::plan::owner::{Holder, Owner};
@@ -293,12 +293,12 @@ impl Cloud for Aws {
         apply(self, subject, action, registered).boxed().await
     }
 
-    async fn owned(&self, clusters: &BTreeSet<String>) -> Result<Vec<Subject>, Error> {
-        let mut owned = Vec::new();
+    async fn owned(&self, clusters: &BTreeSet<String>) -> Owned {
+        let mut owned = Owned::new();
         for cluster in clusters {
-            owned.extend(ecs::owned(self, cluster).boxed().await?);
+            owned.insert(cluster.clone(), ecs::owned(self, cluster).boxed().await);
         }
-        Ok(owned)
+        owned
     }
 
     async fn publish_backlog(&self, subject: &Subject, per_task: f64) -> Result<(), Error> {
@@ -355,7 +355,7 @@ fn https() -> SharedHttpClient {
 }
 
 /// Returns a cluster's name, which may be written as its ARN.
-pub(super) fn cluster_name(cluster: &str) -> &str {
+pub(crate) fn cluster_name(cluster: &str) -> &str {
     cluster.rsplit('/').next().unwrap_or(cluster)
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use penstock_crds::{Name, SqsSource};
 
-use crate::cloud::{Cloud, Error, Receipt};
+use crate::cloud::{Cloud, Error, Owned, Receipt};
 use crate::plan::action::Action;
 use crate::plan::owner::DEFAULT_NAME;
 use crate::plan::resources::{
@@ -36,6 +36,7 @@ struct Inner {
     looks_at_tasks: usize,
     observations: usize,
     silent_queue: Option<String>,
+    denied_clusters: BTreeSet<String>,
     backlogs: Vec<(Name, f64)>,
 }
 
@@ -94,6 +95,11 @@ impl Fake {
     /// Lets the queue of that URL never answer.
     pub fn silence_queue(&self, url: &str) {
         self.lock().silent_queue = Some(url.to_owned());
+    }
+
+    /// Lets nobody list the services of these clusters.
+    pub fn deny_clusters(&self, clusters: &[&str]) {
+        self.lock().denied_clusters = clusters.iter().map(ToString::to_string).collect();
     }
 
     /// Returns the backlogs that were published, and forgets them.
@@ -213,11 +219,7 @@ impl Cloud for Fake {
         }
         let mut inner = self.lock();
         if inner.queue_denied {
-            return Err(Error::Deny {
-                operation: "GetQueueAttributes".to_owned(),
-                message: "not authorized".to_owned(),
-                request_id: None,
-            });
+            return Err(denied_call("GetQueueAttributes"));
         }
         let depth = inner.queue.unwrap_or_default();
         inner.queue = inner.next_queue.take().or(inner.queue);
@@ -262,7 +264,8 @@ impl Cloud for Fake {
         }
     }
 
-    async fn owned(&self, clusters: &BTreeSet<String>) -> Result<Vec<Subject>, Error> {
+    /// All services are in the first of the clusters.
+    async fn owned(&self, clusters: &BTreeSet<String>) -> Owned {
         let inner = self.lock();
         let active = inner
             .by_name
@@ -270,19 +273,34 @@ impl Cloud for Fake {
             .filter(|(_, observed)| observed.life == ServiceLife::Active);
         let cluster = clusters.first().cloned().unwrap_or_default();
         let uid = |observed: &Observed| observed.resources.service.as_ref()?.tags.get(TAG_UID).cloned();
-        Ok(active
-            .map(|(name, observed)| Subject {
-                operator: DEFAULT_NAME.parse().expect("it is a sound name"),
-                name: name.clone(),
-                uid: uid(observed).unwrap_or_default(),
-                cluster: cluster.clone(),
-            })
-            .collect())
+        let subjects = active.map(|(name, observed)| Subject {
+            operator: DEFAULT_NAME.parse().expect("it is a sound name"),
+            name: name.clone(),
+            uid: uid(observed).unwrap_or_default(),
+            cluster: cluster.clone(),
+        });
+        let mut owned: Owned = clusters
+            .iter()
+            .map(|cluster| (cluster.clone(), Ok(Vec::new())))
+            .collect();
+        owned.insert(cluster.clone(), Ok(subjects.collect()));
+        for denied in clusters.intersection(&inner.denied_clusters) {
+            owned.insert(denied.clone(), Err(denied_call("ListServices")));
+        }
+        owned
     }
 
     async fn publish_backlog(&self, subject: &Subject, per_task: f64) -> Result<(), Error> {
         self.lock().backlogs.push((subject.name.clone(), per_task));
         Ok(())
+    }
+}
+
+fn denied_call(operation: &str) -> Error {
+    Error::Deny {
+        operation: operation.to_owned(),
+        message: "not authorized".to_owned(),
+        request_id: None,
     }
 }
 

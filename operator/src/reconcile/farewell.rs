@@ -16,7 +16,8 @@ use crate::plan::status::{Next, is_orphaned};
 
 /// Tells of an orphan, or that everything is over. Whoever looks for orphans asks for the next pass.
 pub(super) async fn farewell<C: Cloud, J: Journal>(ctx: &Context<C, J>, name: &Name, remembered: &Remembered) -> Next {
-    match (ctx.orphans.get(name), last_told(remembered)) {
+    let last = last_told(remembered);
+    match (ctx.orphans.get(name, last), last) {
         (Sighting::Present(subject), _) => tell_of_orphan(ctx, subject, remembered).await,
         (Sighting::Absent, Some(last)) => tell_the_end(ctx, name, last, remembered).await,
         // Nothing was ever accepted, so there is nothing that would have to be looked for.

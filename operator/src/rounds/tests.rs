@@ -9,9 +9,9 @@ use crate::cloud::fake::Fake;
 use crate::journal;
 use crate::memory::{Change, Memory};
 use crate::observe::Observer;
-use crate::orphans::Orphans;
+use crate::orphans::{Orphans, Sighting};
 use crate::plan::accept::accept;
-use crate::plan::resources::QueueDepth;
+use crate::plan::resources::{QueueDepth, ServiceLife};
 use crate::samples::{home, orders_spec, owner, wanted};
 use crate::telemetry::Metrics;
 
@@ -122,6 +122,44 @@ async fn a_queue_that_does_not_answer_holds_up_no_other_connector_and_not_the_ne
     look_at_queues(&ctx, &queue).await;
     assert_eq!(queue.depth().0, 1, "the one that answers wakes");
     assert!(began.elapsed() <= LOOK_LIMIT, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_be_looked_into_hides_no_orphan_of_another_and_forgets_none_of_its_own() {
+    let ctx = context(BTreeMap::new());
+    let queue = Queue::new(Duration::from_secs(300));
+    let clusters = ["data", "locked"].map(str::to_owned).into();
+    ctx.cloud
+        .meddle(&name("lost"), |observed| observed.life = ServiceLife::Active);
+    for denied in [["locked"], ["data"]] {
+        ctx.cloud.deny_clusters(&denied);
+        look_for_orphans(&ctx, &queue, &clusters, BTreeSet::new).await;
+        let sighting = ctx.orphans.get(&name("lost"), None);
+        assert!(matches!(sighting, Sighting::Present(_)), "{denied:?}: {sighting:?}");
+    }
+    assert_eq!(ctx.orphans.get(&name("other"), None), Sighting::Unknown);
+    ctx.cloud.deny_clusters(&[]);
+    ctx.cloud
+        .meddle(&name("lost"), |observed| observed.life = ServiceLife::Absent);
+    look_for_orphans(&ctx, &queue, &clusters, BTreeSet::new).await;
+    assert_eq!(ctx.orphans.get(&name("lost"), None), Sighting::Absent);
+}
+
+#[tokio::test]
+async fn what_is_unfinished_has_its_pass_though_no_cluster_can_be_looked_into() {
+    let wire = serde_json::json!({
+        "apiVersion": "penstock.dev/v1", "kind": "Connector", "name": "gone", "time": "2026-01-01T12:00:00Z",
+        "health": "UNASSIGNED", "conditions": [],
+    });
+    let told = Remembered {
+        state: None,
+        status: Some(serde_json::from_value(wire).expect("a small status")),
+    };
+    let ctx = context(BTreeMap::from([(name("gone"), told)]));
+    ctx.cloud.deny_clusters(&["data"]);
+    let queue = Queue::new(Duration::from_secs(300));
+    look_for_orphans(&ctx, &queue, &["data".to_owned()].into(), BTreeSet::new).await;
+    assert_eq!(queue.depth().0, 1);
 }
 
 #[tokio::test]
