@@ -12,6 +12,7 @@ pub mod difference;
 pub mod home;
 pub mod owner;
 pub mod phase;
+pub mod polled;
 pub mod proof;
 pub mod resources;
 mod rollback;

@@ -13,7 +13,8 @@ use crate::journal::Journal;
 use crate::memory::Remembered;
 use crate::orphans::{cluster_of, kept, last_told, orphans, unfinished};
 use crate::plan::accept::in_force;
-use crate::plan::desired::{Surroundings, is_foreign_queue};
+use crate::plan::desired::Surroundings;
+use crate::plan::polled::{is_published, may_sleep};
 use crate::plan::resources::Subject;
 use crate::queue::Queue;
 use crate::reconcile::{Context, is_over};
@@ -49,10 +50,6 @@ fn moving<C, J>(ctx: &Context<C, J>) -> Vec<(Name, Connector, State)> {
     ctx.memory.all().into_iter().filter_map(moving).collect()
 }
 
-fn may_sleep(connector: &Connector) -> bool {
-    connector.scaling.as_ref().is_some_and(|scaling| scaling.min == 0)
-}
-
 /// Reads how many messages wait or are in flight.
 async fn backlog<C: Cloud, J>(ctx: &Context<C, J>, name: &Name, connector: &Connector) -> Option<u64> {
     let read = ctx.cloud.queue(&connector.source, None);
@@ -83,12 +80,12 @@ fn wants_a_pass(connector: &Connector, state: &State, backlog: u64, now: Timesta
     }
 }
 
-/// Publishes the backlog per task of every connector whose queue no stored policy can read, once.
+/// Publishes the backlog per task of every connector whose queue no stored policy or alarm can read, once.
 pub async fn publish_backlogs<C: Cloud, J: Journal>(ctx: &Context<C, J>, around: &Surroundings) {
-    let is_published = |(_, connector, state): &(Name, Connector, State)| {
-        state.phase == Phase::Awake && connector.scaling.is_some() && is_foreign_queue(connector, around)
+    let has_a_turn = |(_, connector, state): &(Name, Connector, State)| {
+        state.phase == Phase::Awake && is_published(connector, around)
     };
-    let published = moving(ctx).into_iter().filter(is_published);
+    let published = moving(ctx).into_iter().filter(has_a_turn);
     let published: Vec<_> = published
         .map(|(name, connector, state)| (subject(ctx, name, &connector, state), connector))
         .collect();

@@ -64,9 +64,15 @@ fn queue_url(region: &str, name: &str) -> String {
 
 /// A connector with that queue, as it is remembered in that phase.
 fn remembered(queue_url: &str, phase: Phase) -> Remembered {
+    remembered_as(queue_url, phase, |_| {})
+}
+
+/// The same with a document that was changed.
+fn remembered_as(queue_url: &str, phase: Phase, change: impl FnOnce(&mut ConnectorSpec)) -> Remembered {
     let mut spec: ConnectorSpec = orders_spec();
     let source = spec.source.as_mut().and_then(|source| source.sqs.as_mut());
     source.expect("the sample has a queue").queue_url = Some(queue_url.to_owned());
+    change(&mut spec);
     let judged = accept(&name("orders"), &wanted(spec, 7, "topic/0/7"), None, &home());
     let state = State {
         phase,
@@ -122,6 +128,30 @@ async fn a_queue_that_does_not_answer_holds_up_no_other_connector_and_not_the_ne
     look_at_queues(&ctx, &queue).await;
     assert_eq!(queue.depth().0, 1, "the one that answers wakes");
     assert!(began.elapsed() <= LOOK_LIMIT, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_elsewhere_whose_backlog_only_an_alarm_reads_has_it_published() {
+    let far = queue_url("us-east-1", "orders");
+    let threshold = |spec: &mut ConnectorSpec| {
+        spec.scaling = None;
+        let alarms = spec.alarms.as_mut().expect("the sample has alarms");
+        let alarm = serde_json::json!({ "threshold": 50 });
+        alarms.backlog_high_and_max_scaled_out = serde_json::from_value(alarm).expect("it is of the right shape");
+    };
+    let ctx = context(BTreeMap::from([
+        (name("watched"), remembered_as(&far, Phase::Awake, threshold)),
+        (
+            name("unread"),
+            remembered_as(&far, Phase::Awake, |spec| spec.scaling = None),
+        ),
+    ]));
+    ctx.cloud.set_queue(deep());
+    for running in ["watched", "unread"] {
+        ctx.cloud.meddle(&name(running), |observed| observed.counts.running = 1);
+    }
+    publish_backlogs(&ctx, &around()).await;
+    assert_eq!(ctx.cloud.take_backlogs(), [(name("watched"), 90.0)]);
 }
 
 #[tokio::test]

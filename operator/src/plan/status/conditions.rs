@@ -5,8 +5,9 @@ use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 use super::ownership::{ORPHANED, left_behind, name_taken, orphaned};
 use super::{Outcome, is_gone};
 use crate::plan::accept::Verdict;
-use crate::plan::desired::{Surroundings, is_foreign_queue};
+use crate::plan::desired::Surroundings;
 use crate::plan::home::left_out;
+use crate::plan::polled::is_polled;
 use crate::plan::resources::{DeploymentProgress, Observed, ServiceLife, TaskHealth, Tasks};
 
 mod scaling;
@@ -338,16 +339,13 @@ fn degraded(outcome: Outcome<'_>) -> Judgement {
     }
 }
 
-/// Returns why the queue could not be read where the operator's own work depends on it: sleep, a wake, or the backlog that
-/// it publishes for policies which cannot read the queue themselves.
+/// Returns why the queue could not be read where the operator's own work depends on it.
 pub(super) fn lacks_queue(outcome: Outcome<'_>) -> Option<&str> {
     let (Verdict::Keep(connector, _), Some(observed)) = (&outcome.judged.verdict, outcome.observed) else {
         return None;
     };
-    let scaling = connector.scaling.as_ref()?;
     let phase = outcome.plan.map_or(outcome.judged.state.phase, |plan| plan.state.phase);
-    let around = Surroundings::of(outcome.owner, observed);
-    let is_needed = scaling.min == 0 || is_foreign_queue(connector, &around);
+    let is_needed = is_polled(connector, &Surroundings::of(outcome.owner, observed));
     let is_watched = matches!(phase, Phase::Awake | Phase::Asleep);
     outcome.queue_trouble.filter(|_| is_watched && is_needed)
 }

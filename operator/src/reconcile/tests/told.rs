@@ -127,3 +127,21 @@ async fn what_is_left_of_a_withdrawn_connector_for_want_of_a_tag_is_named() {
         "{told}"
     );
 }
+
+#[tokio::test]
+async fn a_queue_elsewhere_is_needed_where_only_an_alarm_reads_its_backlog() {
+    let (world, _) = running().await;
+    let mut spec = orders_spec();
+    spec.scaling = None;
+    let source = spec.source.as_mut().and_then(|source| source.sqs.as_mut());
+    let elsewhere = "https://sqs.us-east-1.amazonaws.com/123456789012/orders";
+    source.expect("the sample has a queue").queue_url = Some(elsewhere.to_owned());
+    world.cloud.deny_queue(true);
+    world.converge(&wanted(spec.clone(), 8, "topic/0/7")).await;
+    world.is(ConditionType::Degraded, Truth::False, "AsWanted");
+    let alarm = serde_json::json!({ "threshold": 50 });
+    let alarms = spec.alarms.as_mut().expect("the sample has alarms");
+    alarms.backlog_high_and_max_scaled_out = serde_json::from_value(alarm).expect("it is of the right shape");
+    world.converge(&wanted(spec, 9, "topic/0/7")).await;
+    world.is(ConditionType::Degraded, Truth::True, "QueueUnknown");
+}
