@@ -11,6 +11,8 @@ use penstock_kafka::{ArgsError, KafkaArgs, Settings};
 use crate::plan::owner::{DEFAULT_NAME, Installation, OperatorName, Owner, OwnerError};
 use crate::topics::{DEFAULT_PREFIX, PrefixError, TopicSettings, check_prefix};
 
+/// The longest between two backlogs that are published: CloudWatch needs one in every minute.
+const LONGEST_BACKLOG_POLL: Duration = Duration::from_secs(30);
 /// The shortest of the lengths of time.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -49,7 +51,7 @@ pub struct Args {
     /// How often a settled connector is looked at again, give or take a fifth.
     #[arg(long, env = "PENSTOCK_RESYNC", default_value = "5m", value_parser = humantime::parse_duration)]
     pub resync: Duration,
-    /// How often the queue of a connector that may sleep, or that a policy cannot read, is looked at.
+    /// How often the queue of a connector that may sleep is looked at; one that no policy or alarm can read at least every 30 s.
     #[arg(long, env = "PENSTOCK_QUEUE_POLL", default_value = "15s", value_parser = humantime::parse_duration)]
     pub queue_poll: Duration,
     /// Passes at once.
@@ -88,6 +90,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns how often the backlog of a queue is published that no policy or alarm can read.
+    pub fn backlog_poll(&self) -> Duration {
+        self.queue_poll.min(LONGEST_BACKLOG_POLL)
+    }
+
     /// Returns who owns what this operator makes; the id is that of the Kafka cluster, if its brokers tell one.
     pub fn owner(&self, cluster_id: Option<&str>) -> Result<Owner, OwnerError> {
         let told = || Installation::of_topics(cluster_id, &self.topics.prefix);
@@ -287,6 +294,13 @@ mod tests {
             config.owner(None).expect("it is given").tag(),
             format!("{name}@{installation}")
         );
+    }
+
+    #[test]
+    fn a_queue_that_is_looked_at_seldom_has_its_backlog_in_every_minute_all_the_same() {
+        let backlog_poll = |poll| resolved(&["--queue-poll", poll]).expect("it is sound").backlog_poll();
+        assert_eq!(backlog_poll("5m"), LONGEST_BACKLOG_POLL);
+        assert_eq!(backlog_poll("2s"), Duration::from_secs(2));
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Operator {
         let queues = every(config.queue_poll, async || {
             rounds::look_at_queues(&self.ctx, &self.queue).await;
         });
-        let backlogs = every(config.queue_poll, async || {
+        let backlogs = every(config.backlog_poll(), async || {
             rounds::publish_backlogs(&self.ctx, &self.around).await;
         });
         let slow = every(config.resync, async || {
