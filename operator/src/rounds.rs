@@ -1,5 +1,7 @@
 //! What goes round by itself beside the passes: queues of connectors that may sleep, backlogs that no policy can read,
 //! orphans, and status records whose time is over.
+//!
+//! Queues that do not answer have a round of their own, however long that takes, so that they hold up no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,30 +10,35 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use penstock_crds::{Connector, Name, Phase, State};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Error};
 use crate::journal::Journal;
 use crate::memory::Remembered;
 use crate::orphans::{cluster_of, kept, last_told, orphans, unfinished};
 use crate::plan::accept::in_force;
 use crate::plan::desired::Surroundings;
-use crate::plan::polled::{is_published, may_sleep};
+use crate::plan::polled::{is_polled, is_published, may_sleep};
 use crate::plan::resources::Subject;
 use crate::queue::Queue;
 use crate::reconcile::{Context, is_over};
 
+mod silent;
+
+pub use silent::Silent;
+
 /// Queues read at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 /// Old statuses that are removed in a round: while the brokers are away, each holds a pass up that others wait for.
 const ENDED_AT_ONCE: usize = 16;
 /// The longest that one queue is waited for: the next round asks again, and the others are not to wait for it.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
-/// Looks at the queues of all connectors that may sleep, once.
-pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue) {
-    let looks = moving(ctx).into_iter().filter(|(_, connector, _)| may_sleep(connector));
+/// Looks at the queues of all connectors that may sleep, once; not at those that do not answer.
+pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue, silent: &Silent) {
+    let is_looked_at = |(name, connector, _): &(Name, Connector, State)| may_sleep(connector) && !silent.has(name);
+    let looks = moving(ctx).into_iter().filter(is_looked_at);
     futures::stream::iter(looks)
         .for_each_concurrent(AT_ONCE, async |(name, connector, state)| {
-            let depth = backlog(ctx, &name, &connector).await;
+            let depth = backlog(ctx, &name, &connector, silent).await;
             if depth.is_some_and(|backlog| wants_a_pass(&connector, &state, backlog, (ctx.now)())) {
                 queue.suggest(&name);
             }
@@ -50,10 +57,28 @@ fn moving<C, J>(ctx: &Context<C, J>) -> Vec<(Name, Connector, State)> {
     ctx.memory.all().into_iter().filter_map(moving).collect()
 }
 
-/// Reads how many messages wait or are in flight.
-async fn backlog<C: Cloud, J>(ctx: &Context<C, J>, name: &Name, connector: &Connector) -> Option<u64> {
-    let read = ctx.cloud.queue(&connector.source, None);
-    match tokio::time::timeout(LOOK_LIMIT, read).await {
+/// Asks the queues that did not answer, once: those that do are among the others from their next round on.
+pub async fn ask_silent_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, around: &Surroundings, silent: &Silent) {
+    if silent.is_empty() {
+        return;
+    }
+    let polled = moving(ctx)
+        .into_iter()
+        .filter(|(_, connector, _)| is_polled(connector, around));
+    let asked: Vec<_> = polled.filter(|(name, ..)| silent.has(name)).collect();
+    silent.keep(asked.iter().map(|(name, ..)| name));
+    futures::stream::iter(asked)
+        .for_each_concurrent(AT_ONCE, async |(name, connector, _)| {
+            backlog(ctx, &name, &connector, silent).await;
+        })
+        .await;
+}
+
+/// Reads how many messages wait or are in flight, and notes whether the queue answers.
+async fn backlog<C: Cloud, J>(ctx: &Context<C, J>, name: &Name, connector: &Connector, silent: &Silent) -> Option<u64> {
+    let read = tokio::time::timeout(LOOK_LIMIT, ctx.cloud.queue(&connector.source, None)).await;
+    silent.note(name, matches!(read, Err(_) | Ok(Err(Error::Reach { .. }))));
+    match read {
         Ok(Ok(depth)) => Some(depth.backlog()),
         Ok(Err(error)) => {
             tracing::warn!(connector = %name, %error, "Queue not read");
@@ -80,10 +105,11 @@ fn wants_a_pass(connector: &Connector, state: &State, backlog: u64, now: Timesta
     }
 }
 
-/// Publishes the backlog per task of every connector whose queue no stored policy or alarm can read, once.
-pub async fn publish_backlogs<C: Cloud, J: Journal>(ctx: &Context<C, J>, around: &Surroundings) {
-    let has_a_turn = |(_, connector, state): &(Name, Connector, State)| {
-        state.phase == Phase::Awake && is_published(connector, around)
+/// Publishes the backlog per task of every connector whose queue no stored policy or alarm can read, once; not where the
+/// queue does not answer.
+pub async fn publish_backlogs<C: Cloud, J: Journal>(ctx: &Context<C, J>, around: &Surroundings, silent: &Silent) {
+    let has_a_turn = |(name, connector, state): &(Name, Connector, State)| {
+        state.phase == Phase::Awake && is_published(connector, around) && !silent.has(name)
     };
     let published = moving(ctx).into_iter().filter(has_a_turn);
     let published: Vec<_> = published
@@ -97,7 +123,7 @@ pub async fn publish_backlogs<C: Cloud, J: Journal>(ctx: &Context<C, J>, around:
     let running = ctx.cloud.running(&subjects).await;
     futures::stream::iter(published)
         .for_each_concurrent(AT_ONCE, async |(subject, connector)| match running.get(&subject.name) {
-            Some(Ok(running)) if *running > 0 => publish_backlog(ctx, &subject, &connector, *running).await,
+            Some(Ok(running)) if *running > 0 => publish_backlog(ctx, &subject, &connector, *running, silent).await,
             Some(Err(error)) => tracing::warn!(connector = %subject.name, %error, "Backlog not published"),
             Some(Ok(_)) | None => {}
         })
@@ -118,8 +144,9 @@ async fn publish_backlog<C: Cloud, J: Journal>(
     subject: &Subject,
     connector: &Connector,
     running: i32,
+    silent: &Silent,
 ) {
-    let Some(backlog) = backlog(ctx, &subject.name, connector).await else {
+    let Some(backlog) = backlog(ctx, &subject.name, connector, silent).await else {
         return;
     };
     #[expect(

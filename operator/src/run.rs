@@ -27,7 +27,7 @@ use crate::plan::status::Next;
 use crate::publish::{PublishError, Publisher};
 use crate::queue::Queue;
 use crate::reconcile::{Context, reconcile};
-use crate::rounds;
+use crate::rounds::{self, Silent};
 use crate::telemetry::{AWS, Limits, Metrics, PASSES, Progress, serve};
 use crate::topics::{self, TopicsError};
 use crate::watch::{self, Specs, View, WatchError};
@@ -238,18 +238,22 @@ impl Operator {
     /// Makes the rounds for ever: each kind one at a time, and none of them waits for another.
     async fn go_round(&self, config: &Config) -> std::convert::Infallible {
         let telling = every(TELLING, async || self.tell_of_work());
+        let silent = Silent::default();
         let queues = every(config.queue_poll, async || {
-            rounds::look_at_queues(&self.ctx, &self.queue).await;
+            rounds::look_at_queues(&self.ctx, &self.queue, &silent).await;
         });
         let backlogs = every(config.backlog_poll(), async || {
-            rounds::publish_backlogs(&self.ctx, &self.around).await;
+            rounds::publish_backlogs(&self.ctx, &self.around, &silent).await;
+        });
+        let silent_queues = every(config.queue_poll, async || {
+            rounds::ask_silent_queues(&self.ctx, &self.around, &silent).await;
         });
         let slow = every(config.resync, async || {
             let documents = || self.specs.read(|view| view.documents().cloned().collect());
             rounds::look_for_orphans(&self.ctx, &self.queue, &config.clusters, documents).await;
             rounds::end_old_statuses(&self.ctx, &self.queue);
         });
-        tokio::join!(telling, queues, backlogs, slow).0
+        tokio::join!(telling, queues, backlogs, silent_queues, slow).0
     }
 
     /// A loop of which nobody wants a pass has not come to a stand; else the passes that end tell that it moves.

@@ -35,7 +35,7 @@ struct Inner {
     refused: Option<String>,
     looks_at_tasks: usize,
     observations: usize,
-    silent_queue: Option<String>,
+    silent_queues: BTreeSet<String>,
     denied_clusters: BTreeSet<String>,
     backlogs: Vec<(Name, f64)>,
 }
@@ -94,7 +94,12 @@ impl Fake {
 
     /// Lets the queue of that URL never answer.
     pub fn silence_queue(&self, url: &str) {
-        self.lock().silent_queue = Some(url.to_owned());
+        self.lock().silent_queues.insert(url.to_owned());
+    }
+
+    /// Lets every queue answer again.
+    pub fn let_queues_answer(&self) {
+        self.lock().silent_queues.clear();
     }
 
     /// Lets nobody list the services of these clusters.
@@ -214,7 +219,7 @@ impl Cloud for Fake {
     }
 
     async fn queue(&self, source: &SqsSource, _: Option<u64>) -> Result<QueueDepth, Error> {
-        if self.lock().silent_queue.as_ref() == Some(&source.queue_url) {
+        if self.lock().silent_queues.contains(&source.queue_url) {
             std::future::pending::<()>().await;
         }
         let mut inner = self.lock();

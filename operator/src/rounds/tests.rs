@@ -106,7 +106,7 @@ async fn the_backlog_of_a_queue_elsewhere_is_published_per_running_task_and_noth
     for awake in ["far", "asleep", "near"] {
         ctx.cloud.meddle(&name(awake), |observed| observed.counts.running = 3);
     }
-    publish_backlogs(&ctx, &around()).await;
+    publish_backlogs(&ctx, &around(), &Silent::default()).await;
     assert_eq!(ctx.cloud.take_backlogs(), [(name("far"), 30.0)]);
     assert_eq!(ctx.cloud.observations(), 0, "an observation costs a dozen calls");
 }
@@ -125,9 +125,43 @@ async fn a_queue_that_does_not_answer_holds_up_no_other_connector_and_not_the_ne
     ctx.cloud.silence_queue(&silent);
     let queue = Queue::new(Duration::from_secs(300));
     let began = Instant::now();
-    look_at_queues(&ctx, &queue).await;
+    look_at_queues(&ctx, &queue, &Silent::default()).await;
     assert_eq!(queue.depth().0, 1, "the one that answers wakes");
     assert!(began.elapsed() <= LOOK_LIMIT, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_that_do_not_answer_are_asked_beside_the_others_until_they_do() {
+    let silent_url = queue_url("us-east-1", "silent");
+    let mut connectors: BTreeMap<_, _> = (0..300)
+        .map(|n| (name(&format!("a-{n}")), remembered(&silent_url, Phase::Asleep)))
+        .collect();
+    connectors.insert(name("a-awake"), remembered(&silent_url, Phase::Awake));
+    let near = queue_url("eu-west-1", "orders");
+    connectors.insert(name("orders"), remembered(&near, Phase::Asleep));
+    let ctx = context(connectors);
+    ctx.cloud.set_queue(deep());
+    ctx.cloud.silence_queue(&silent_url);
+    ctx.cloud
+        .meddle(&name("a-awake"), |observed| observed.counts.running = 3);
+    let silent = Silent::default();
+    look_at_queues(&ctx, &Queue::new(Duration::from_secs(300)), &silent).await;
+    let queue = Queue::new(Duration::from_secs(300));
+    let began = Instant::now();
+    look_at_queues(&ctx, &queue, &silent).await;
+    publish_backlogs(&ctx, &around(), &silent).await;
+    assert_eq!(began.elapsed(), Duration::ZERO, "the next rounds wait for none of them");
+    assert_eq!(queue.depth().0, 1, "the one that answers wakes");
+
+    ask_silent_queues(&ctx, &around(), &silent).await;
+    assert!(silent.has(&name("a-299")), "it goes on being silent");
+    ctx.cloud.let_queues_answer();
+    ask_silent_queues(&ctx, &around(), &silent).await;
+    look_at_queues(&ctx, &queue, &silent).await;
+    publish_backlogs(&ctx, &around(), &silent).await;
+    // The one that is awake saw nothing new in its queue.
+    assert_eq!(queue.depth().0, 301, "those that answer again wake too");
+    assert_eq!(ctx.cloud.take_backlogs(), [(name("a-awake"), 30.0)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +184,7 @@ async fn a_queue_elsewhere_whose_backlog_only_an_alarm_reads_has_it_published() 
     for running in ["watched", "unread"] {
         ctx.cloud.meddle(&name(running), |observed| observed.counts.running = 1);
     }
-    publish_backlogs(&ctx, &around()).await;
+    publish_backlogs(&ctx, &around(), &Silent::default()).await;
     assert_eq!(ctx.cloud.take_backlogs(), [(name("watched"), 90.0)]);
 }
 
