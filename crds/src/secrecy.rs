@@ -20,7 +20,7 @@ static HUMP: LazyLock<Regex> = LazyLock::new(|| pattern("([a-z0-9])([A-Z])|([A-Z
 /// header carries, passwords in a URL. In a URL digits and a slash are taken for a port, and what stands behind for a path.
 static SECRET_VALUE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\b(gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|sk_live_\w{10,})|\beyJ[\w-]+\.eyJ[\w-]+\.|(^|[:=,"'])\s*(?i:bearer)\s+[^\s$<]\S{7,}|(^|[:=,"'])\s*(?i:basic)\s+[A-Za-z0-9+/]+[A-Z0-9+/=][A-Za-z0-9+/=]*\s*($|["',;}])|://[^/?#\s:@\[]*:([0-9]*[^0-9/?#\s@"'][^\s@"']*|[0-9]+)@"#,
+        r#"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\b(gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|sk_live_\w{10,})|\beyJ[\w-]+\.eyJ[\w-]+\.|(^|[:=,"'])\s*(?i:bearer)\s+[^\s$<]\S{7,}|(^|[:=,"'])\s*(?i:basic)\s+[A-Za-z0-9+/]+[A-Z0-9+/=][A-Za-z0-9+/=]*\s*($|["',;}])|://[^/?#\s:@\[]*:([^/?#\s@"']+|[0-9]*[^0-9,/?#\s@"'][^\s@"']*)@"#,
     )
 });
 
@@ -198,6 +198,7 @@ mod tests {
             "redis://:hunter2@cache:6379",
             "http://user:pa/ss@proxy:1",
             "http://user:1234@proxy:1",
+            "http://user:1,2@proxy:1",
             "Server=x;Uid=a;Pwd=hunter2",
             r#"{"pwd":"hunter2"}"#,
             "ghp_0123456789abcdefghijABCDEFGHIJ012345",
@@ -225,6 +226,7 @@ mod tests {
             "http://proxy:3128/a@b",
             "http://proxy:3128?mail=a@example.com",
             "http://[::1]:8080/users/@me",
+            "mongodb://a:27017,b:27017/orders?appName=a@b",
             "https://example.com/a:b@c",
             r#"{"url":"http://proxy:3128","mail":"a@example.com"}"#,
             "alice@example.com",
