@@ -1,10 +1,10 @@
 //! The bridge's own settings among the environment variables of a task: what it would refuse at its start is refused here.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use url::Host;
 
 use super::faults::{Faults, pattern};
 use crate::{
@@ -54,7 +54,7 @@ pub(super) fn check(path: &str, name: &str, value: &str, source: &SqsSource, fau
             check_number(path, value, least, MOST_IN_FLIGHT, faults);
         }
         MAX_BUFFER_BYTES_VARIABLE => check_number(path, value, *BUFFER_BYTES.start(), *BUFFER_BYTES.end(), faults),
-        LISTEN_VARIABLE if !value.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) => faults.hide(
+        LISTEN_VARIABLE if !is_address(value) => faults.hide(
             path,
             "is not an address to listen on",
             "write an IP address, a colon and a port, such as `0.0.0.0:8080`",
@@ -101,6 +101,19 @@ fn check_number(path: &str, value: &str, least: usize, most: usize, faults: &mut
             format!("write one from {least} to {most}, in digits alone"),
         );
     }
+}
+
+/// Whether a text is an IP address and a port, as the bridge reads them; a browser reads more as an address.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_ip = match Host::parse(host) {
+        Ok(Host::Ipv4(address)) => address.to_string() == host,
+        Ok(Host::Ipv6(_)) => true,
+        Ok(Host::Domain(_)) | Err(_) => false,
+    };
+    is_ip && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 /// Whether the bridge's log takes it as a filter. What stands in brackets is about spans, and is left to the log itself.

@@ -493,6 +493,9 @@ fn every_bad_value_is_refused_where_it_stands() {
         ("/task/environment", json!({ "PENSTOCK_MAX_BUFFER_BYTES": "268435456" }), "spec.task.memory", "use at least 544"),
         ("/task/environment", json!({ "PENSTOCK_LISTEN": "8080" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
         ("/task/environment", json!({ "PENSTOCK_LISTEN": "0.0.0.0:0" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
+        ("/task/environment", json!({ "PENSTOCK_LISTEN": "127.1:80" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
+        ("/task/environment", json!({ "PENSTOCK_LISTEN": "localhost:80" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
+        ("/task/environment", json!({ "PENSTOCK_LISTEN": "[::]:65536" }), "spec.task.environment.PENSTOCK_LISTEN", "0.0.0.0:8080"),
         ("/task/environment", json!({ "PENSTOCK_LOG": "penstock_bridge=loud" }), "spec.task.environment.PENSTOCK_LOG", "no level"),
         ("/task/environment", json!({ "AWS_PROFILE": "a" }), "spec.task.environment.AWS_PROFILE", "roles.task"),
         ("/task/environment", json!({ "DB_PASSWORD": "x" }), "spec.task.environment.DB_PASSWORD", "spec.task.secrets"),
@@ -549,6 +552,7 @@ fn the_bridges_own_settings_may_stand_in_the_environment() {
     });
     let connector = resolved(&[("/task/environment", settings)]);
     assert_eq!(connector.task.environment["PENSTOCK_MAX_IN_FLIGHT"], "500");
+    resolved(&[("/task/environment", json!({ "PENSTOCK_LISTEN": "[::]:8080" }))]);
     resolved(&[(
         "/task/environment",
         json!({ "PENSTOCK_LOG": "penstock_bridge[send{topic=a}]=trace" }),
