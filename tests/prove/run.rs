@@ -253,6 +253,8 @@ async fn finish(lane: &Lane<'_>, bridge: Bridge, stored: u64, tally: &Tally) -> 
         eprintln!("hack/prove: {error}");
         equal("messages in the queue", lane.rig.queue.counts().await, (0, 0))?;
     }
+    // It may have begun a moment ago, after a kill near the end, and a process that has just begun knows no signals yet.
+    bridge.healthy().await;
     end_one(&lane.rig, &bridge, End::Stopped, tally).await
 }
 
