@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Connector, Duration, Errors, Kafka, KafkaSink, Name, SqsSource};
+use crate::{Connector, Duration, Errors, Kafka, KafkaSecurity, KafkaSink, Name, SecretReference, SqsSource};
 
 /// The environment variable of a task that carries [`BridgeConfig`] as JSON.
 pub const BRIDGE_CONFIG_VARIABLE: &str = "PENSTOCK_CONNECTOR";
@@ -62,6 +62,35 @@ impl From<&Connector> for BridgeConfig {
             kafka: connector.kafka.clone(),
             errors: connector.errors.clone(),
             drain_timeout: connector.task.drain_timeout,
+        }
+    }
+}
+
+impl KafkaSecurity {
+    /// Returns the secrets of the connection, each with the environment variable in which the bridge finds it.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretReference)> {
+        match self {
+            Self::Plaintext {} | Self::MskIam { .. } => Vec::new(),
+            Self::Scram { username, password, .. } => {
+                vec![(KAFKA_USERNAME_VARIABLE, username), (KAFKA_PASSWORD_VARIABLE, password)]
+            }
+            Self::MutualTls {
+                certificate,
+                private_key,
+                private_key_password,
+                ..
+            } => {
+                let password = private_key_password
+                    .as_ref()
+                    .map(|password| (KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE, password));
+                [
+                    (KAFKA_CERTIFICATE_VARIABLE, certificate),
+                    (KAFKA_PRIVATE_KEY_VARIABLE, private_key),
+                ]
+                .into_iter()
+                .chain(password)
+                .collect()
+            }
         }
     }
 }

@@ -126,9 +126,8 @@ fn arns<'a>(
     kafka: &Kafka,
     secrets: &'a BTreeMap<String, String>,
 ) -> Vec<(String, &'a str)> {
-    let used = kafka::references(&kafka.security)
-        .into_iter()
-        .chain(task.secrets.values());
+    let connection = kafka.security.secrets().into_iter().map(|(_, reference)| reference);
+    let used = connection.chain(task.secrets.values());
     let used: BTreeSet<&str> = used.map(|reference| reference.secret.as_str()).collect();
     let role = |name: &str, arn: &'a Option<String>| Some((format!("spec.task.roles.{name}"), arn.as_deref()?));
     let roles = [role("task", &task.task_role), role("execution", &task.execution_role)];

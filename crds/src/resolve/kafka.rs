@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::faults::{Faults, pattern};
 use super::secrets::check_reference;
-use crate::{Kafka, KafkaSecurity, KafkaSpec, ScramMechanism, SecretReference};
+use crate::{Kafka, KafkaSecurity, KafkaSpec, ScramMechanism};
 
 /// More are never asked: one answer names all brokers.
 const MOST_SERVERS: usize = 32;
@@ -39,23 +39,6 @@ pub(super) fn kafka(spec: Option<&KafkaSpec>, secrets: &BTreeMap<String, String>
     Kafka {
         bootstrap_servers,
         security,
-    }
-}
-
-/// Returns the references to secrets in it.
-pub(super) fn references(security: &KafkaSecurity) -> Vec<&SecretReference> {
-    match security {
-        KafkaSecurity::Scram { username, password, .. } => vec![username, password],
-        KafkaSecurity::MutualTls {
-            certificate,
-            private_key,
-            private_key_password,
-            ..
-        } => [certificate, private_key]
-            .into_iter()
-            .chain(private_key_password)
-            .collect(),
-        KafkaSecurity::Plaintext {} | KafkaSecurity::MskIam { .. } => Vec::new(),
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use penstock_crds::{
-    Architecture, BRIDGE_CONFIG_VARIABLE, BridgeConfig, Capacity, Connector, KAFKA_CERTIFICATE_VARIABLE,
-    KAFKA_PASSWORD_VARIABLE, KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE, KAFKA_PRIVATE_KEY_VARIABLE, KAFKA_USERNAME_VARIABLE,
-    KafkaSecurity, LaunchType, Placement, PlacementConstraintType, PlacementStrategyType, SecretReference,
+    Architecture, BRIDGE_CONFIG_VARIABLE, BridgeConfig, Capacity, Connector, LaunchType, Placement,
+    PlacementConstraintType, PlacementStrategyType, SecretReference,
 };
 
 use crate::plan::owner::OperatorName;
@@ -77,7 +76,7 @@ fn secrets(connector: &Connector) -> BTreeMap<String, String> {
         let arn = connector.secrets.get(&reference.secret)?;
         Some((variable.to_owned(), secret_value_from(arn, reference.key.as_deref())))
     };
-    own.chain(kafka_secrets(&connector.kafka.security))
+    own.chain(connector.kafka.security.secrets())
         .filter_map(value_from)
         .collect()
 }
@@ -85,32 +84,6 @@ fn secrets(connector: &Connector) -> BTreeMap<String, String> {
 /// ECS's spelling of one key of a JSON secret: ARN, key, and two parts (stage and version) left empty.
 fn secret_value_from(arn: &str, key: Option<&str>) -> String {
     key.map_or_else(|| arn.to_owned(), |key| format!("{arn}:{key}::"))
-}
-
-fn kafka_secrets(security: &KafkaSecurity) -> Vec<(&'static str, &SecretReference)> {
-    match security {
-        KafkaSecurity::Plaintext {} | KafkaSecurity::MskIam { .. } => Vec::new(),
-        KafkaSecurity::Scram { username, password, .. } => {
-            vec![(KAFKA_USERNAME_VARIABLE, username), (KAFKA_PASSWORD_VARIABLE, password)]
-        }
-        KafkaSecurity::MutualTls {
-            certificate,
-            private_key,
-            private_key_password,
-            ..
-        } => {
-            let password = private_key_password
-                .as_ref()
-                .map(|password| (KAFKA_PRIVATE_KEY_PASSWORD_VARIABLE, password));
-            [
-                (KAFKA_CERTIFICATE_VARIABLE, certificate),
-                (KAFKA_PRIVATE_KEY_VARIABLE, private_key),
-            ]
-            .into_iter()
-            .chain(password)
-            .collect()
-        }
-    }
 }
 
 fn log_options(connector: &Connector) -> BTreeMap<String, String> {
