@@ -1,5 +1,6 @@
 //! What the bridge tells about itself: its log, its metrics, and outages, each said once as it begins and once as it ends.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -317,6 +318,19 @@ impl Seldom {
     }
 }
 
+/// [`Seldom`] for each of a few kinds of things, so that a loud one does not drown another.
+#[derive(Debug, Default)]
+pub struct SeldomOfEach {
+    kinds: HashMap<String, Seldom>,
+}
+
+impl SeldomOfEach {
+    /// Returns whether this one is to be said.
+    pub fn due(&mut self, kind: String, now: Instant) -> bool {
+        self.kinds.entry(kind).or_default().due(now).is_some()
+    }
+}
+
 /// Begins to log: JSON lines on standard output, or plain text on a terminal.
 pub fn start_log(filter: &str) -> Result<(), String> {
     let filter =
@@ -403,5 +417,14 @@ mod tests {
         assert_eq!(seldom.due(now), Some(0));
         assert_eq!(seldom.due(now + Duration::from_secs(1)), None);
         assert_eq!(seldom.due(now + Duration::from_secs(11)), Some(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_one_kind_does_not_hide_another() {
+        let mut seldom = SeldomOfEach::default();
+        let now = Instant::now();
+        assert!(seldom.due("disconnected".to_owned(), now));
+        assert!(!seldom.due("disconnected".to_owned(), now));
+        assert!(seldom.due("not resolved".to_owned(), now));
     }
 }

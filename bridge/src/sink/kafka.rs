@@ -24,7 +24,7 @@ use crate::sink::outcomes::Outcomes;
 use crate::sink::record::{self, Origin};
 use crate::sink::{Delivery, Failure, Refusal, Returned, Route, Sink, Ticket};
 use crate::source::Message;
-use crate::telemetry::Seldom;
+use crate::telemetry::{Seldom, SeldomOfEach};
 
 /// Librdkafka must not refuse on its own what a broker may take: SQS messages have at most 1 MiB, our headers add little,
 /// and a broker judges the compressed batch.
@@ -276,7 +276,7 @@ struct Reporter {
     context: Context,
     outcomes: Outcomes,
     broken: AtomicBool,
-    noise: Mutex<Seldom>,
+    noise: Mutex<SeldomOfEach>,
 }
 
 impl Reporter {
@@ -286,13 +286,11 @@ impl Reporter {
         }
     }
 
-    /// Librdkafka repeats itself for every broker and every attempt while one is away.
-    fn is_news(&self) -> bool {
-        self.noise
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .due(Instant::now())
-            .is_some()
+    /// Librdkafka repeats itself for every broker and every attempt while one is away. The kinds are its facilities and
+    /// error codes, of which there are few.
+    fn is_news(&self, kind: String) -> bool {
+        let mut noise = self.noise.lock().unwrap_or_else(PoisonError::into_inner);
+        noise.due(kind, Instant::now())
     }
 }
 
@@ -300,14 +298,14 @@ impl ClientContext for Reporter {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = Context::ENABLE_REFRESH_OAUTH_TOKEN;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if self.is_news() {
+        if self.is_news(facility.to_owned()) {
             self.context.log(level, facility, message);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.note(&error);
-        if self.is_news() {
+        if self.is_news(format!("{:?}", error.rdkafka_error_code())) {
             self.context.error(error, reason);
         }
     }
