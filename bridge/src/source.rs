@@ -95,7 +95,8 @@ pub struct Room {
     asks: Option<mpsc::Sender<Ask>>,
     /// How long the messages of a reply are ours.
     patience: Duration,
-    awaited: Arc<AtomicBool>,
+    is_awaited: Arc<AtomicBool>,
+    was_awaited: Arc<AtomicBool>,
 }
 
 /// There was no room for a reply for so long that its messages are somebody else's by now.
@@ -123,7 +124,8 @@ impl Room {
             call,
             asks: Some(asks),
             patience,
-            awaited: Arc::default(),
+            is_awaited: Arc::default(),
+            was_awaited: Arc::default(),
         }
     }
 
@@ -134,7 +136,8 @@ impl Room {
             call: 0,
             asks: None,
             patience: Duration::ZERO,
-            awaited: Arc::default(),
+            is_awaited: Arc::default(),
+            was_awaited: Arc::default(),
         }
     }
 
@@ -151,7 +154,8 @@ impl Room {
             bytes,
             granted,
         };
-        self.awaited.store(true, Ordering::Relaxed);
+        self.is_awaited.store(true, Ordering::Relaxed);
+        self.was_awaited.store(true, Ordering::Relaxed);
         let granted = timeout(self.patience, async {
             // A pump that is gone needs no bound.
             if asks.send(ask).await.is_ok() {
@@ -159,13 +163,18 @@ impl Room {
             }
         });
         let granted = granted.await.map_err(|_| NoRoom);
-        self.awaited.store(false, Ordering::Relaxed);
+        self.is_awaited.store(false, Ordering::Relaxed);
         granted
     }
 
     /// Whether a reply waits for room just now.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.awaited.load(Ordering::Relaxed)
+        self.is_awaited.load(Ordering::Relaxed)
+    }
+
+    /// Whether a reply waited for room at any time since this was asked last.
+    pub(crate) fn was_awaited(&self) -> bool {
+        self.was_awaited.swap(self.is_awaited(), Ordering::Relaxed)
     }
 }
 

@@ -344,7 +344,7 @@ fn settle_wait(failures: u32) -> Duration {
     backoff::delay(Duration::from_millis(200), Duration::from_secs(5), failures)
 }
 
-/// Waits for a reply. While it waits for room, which is the pump's to make, its time stands still.
+/// Waits for a reply. One that waited for room, which is the pump's to make, has its time anew.
 async fn in_time(
     limit: Duration,
     room: &Room,
@@ -354,7 +354,7 @@ async fn in_time(
     loop {
         match timeout(limit, receiving.as_mut()).await {
             Ok(result) => return result,
-            Err(_) if room.is_awaited() => {}
+            Err(_) if room.was_awaited() => {}
             Err(_) => return Err(too_late(limit)),
         }
     }
@@ -365,5 +365,31 @@ fn too_late(limit: Duration) -> Error {
     Error {
         kind: ErrorKind::Timeout,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_got_its_room_late_may_still_be_read() {
+        let limit = Duration::from_secs(35);
+        let (asks, mut asked) = mpsc::channel(1);
+        let room = Room::asking(0, 1, asks, Duration::from_secs(60));
+        let receiving = async {
+            room.grow(1).await.expect("room");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Vec::new())
+        };
+        let granting = async {
+            let ask: crate::source::Ask = asked.recv().await.expect("an ask");
+            tokio::time::sleep(limit - Duration::from_millis(100)).await;
+            let _ = ask.granted.send(());
+        };
+        let (reply, ()) = tokio::join!(in_time(limit, &room, receiving), granting);
+        assert!(reply.is_ok(), "{reply:?}");
     }
 }

@@ -118,13 +118,18 @@ impl Receivers {
         if open >= self.wanted as usize || self.are_held_back(now) {
             return None;
         }
+        // A message may be larger than the whole limit; with nothing else held it passes all the same, alone.
+        let alone = held == 0 && open == 0;
+        let most = if alone {
+            most.min(self.fitting(free_messages, free_bytes))
+        } else {
+            most
+        };
         let most = most.max(1);
         let again = self.repeatable(most, now);
         let max = again.map_or(most, |place| self.unanswered[place].max);
         let messages = max as usize;
         let bytes = messages * self.travelling();
-        // A message may be larger than the whole limit; with nothing else held it passes all the same.
-        let alone = held == 0 && open == 0;
         let room = free_messages >= self.reserved_messages + messages && free_bytes >= self.reserved_bytes + bytes;
         if !room && !alone {
             return None;
@@ -271,6 +276,12 @@ impl Receivers {
         if self.unanswered.len() > self.limit as usize {
             self.unanswered.remove(0);
         }
+    }
+
+    /// Returns how many calls are open whose reply has not come.
+    pub(crate) fn unanswered_calls(&self) -> usize {
+        let open = self.open.values();
+        open.filter(|reservation| reservation.arrived.is_none()).count()
     }
 
     /// Returns how many calls are open.
@@ -533,5 +544,15 @@ mod tests {
         receivers.returned(calls[0], [4_000; 10], now);
         receivers.let_in(10_000, 0);
         assert!(asked[1].try_recv().is_ok());
+    }
+
+    #[tokio::test]
+    async fn where_ten_do_not_fit_an_empty_table_asks_for_those_that_do_and_for_one_at_least() {
+        let max = |free_bytes| {
+            let mut receivers = Receivers::new(4, 1 << 20);
+            let opened = receivers.open(10, Instant::now(), 1000, free_bytes, 0);
+            opened.expect("nothing else is held").max
+        };
+        assert_eq!([1 << 20, 4 << 20, 64 << 20].map(max), [1, 3, 10]);
     }
 }

@@ -14,8 +14,9 @@ use crate::source::{SETTLE_BATCH, Settle, Source};
 /// How long a stored message waits for others to be deleted with it.
 const DELETE_LINGER: Duration = Duration::from_millis(20);
 
-/// How many messages of ordered groups are passed over, as others of their group are to be deleted first, before the
-/// search for a batch is given up for now.
+/// How many messages of ordered groups are passed over, as others of their group are to be deleted first, before a batch
+/// that is not full is sent off. For the first message of a batch everything is searched: nothing else would bring to
+/// the front what the others wait for.
 const LONGEST_SEARCH: usize = 200;
 
 impl<S: Source, K: Sink> Pump<S, K> {
@@ -60,7 +61,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
     /// Takes up to ten messages that may be deleted now; in an ordered group none before those that come before it.
     fn pick_deletes(&mut self) -> Vec<SlotId> {
         let (mut picked, mut passed_over) = (Vec::with_capacity(SETTLE_BATCH), VecDeque::new());
-        while picked.len() < SETTLE_BATCH && passed_over.len() < LONGEST_SEARCH {
+        while picked.len() < SETTLE_BATCH && (picked.is_empty() || passed_over.len() < LONGEST_SEARCH) {
             let Some(id) = self.deletes.pop_front() else { break };
             let Some(slot) = self.slots.get(id) else { continue };
             if !matches!(slot.state, State::Acknowledged(_)) {
@@ -79,10 +80,11 @@ impl<S: Source, K: Sink> Pump<S, K> {
         picked
     }
 
-    /// During a stop nothing is given back while a receive call is open: the queue would hand it to that very call, and
-    /// count one more delivery each time.
+    /// During a stop nothing is given back while a receive call may still be handed something: the queue would hand it to
+    /// that very call, and count one more delivery each time. A reply that waits for room is handed nothing more, and may
+    /// wait for the very room that is given back.
     pub(super) fn is_return_held_up(&self) -> bool {
-        self.drain.is_some() && self.receivers.in_flight() > 0
+        self.drain.is_some() && self.receivers.unanswered_calls() > 0
     }
 
     fn release(&mut self, now: Instant) {
@@ -116,12 +118,12 @@ impl<S: Source, K: Sink> Pump<S, K> {
         }
     }
 
-    /// Readies what is to be settled again, its wait being over.
+    /// Readies what is to be settled again, its wait being over. It goes first: the rest of its group may wait for it.
     pub(super) fn settle_again(&mut self, id: SlotId, now: Instant) {
         match self.slots.get(id).map(|slot| slot.state.clone()) {
             Some(State::DeleteLater(_)) => {
                 self.slots.set_state(id, State::Acknowledged(now));
-                self.deletes.push_back(id);
+                self.deletes.push_front(id);
             }
             Some(State::ReturnLater(delay, _)) => {
                 self.slots.set_state(id, State::Returning(delay));

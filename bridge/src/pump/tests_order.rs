@@ -219,3 +219,36 @@ async fn many_groups_keep_their_order_under_failures() {
     rig.pass(Duration::from_secs(1)).await;
     assert_eq!((rig.sink.stored().len(), rig.counts().buffered_bytes), (200, 0));
 }
+
+/// A thousand messages of a hundred groups, all stored while nothing could be deleted.
+async fn stored_in_an_outage_of_deletes() -> Rig {
+    let wide = Settings {
+        max_messages: 1000,
+        max_bytes: 8 << 20,
+        visibility: Duration::from_secs(3600),
+        ..ordered()
+    };
+    let messages = (0..1000).map(|n| grouped(n, &format!("group-{}", n / 10)));
+    let rig = Rig::start(wide, messages, |queue, _| queue.settle_is_down(true));
+    rig.until("all are stored, and many deletes have failed", |rig| {
+        rig.counts().sent == 1000 && rig.counts().delete_failures > 300
+    })
+    .await;
+    rig.queue.settle_is_down(false);
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_deletes_every_group_is_deleted_to_its_end() {
+    let rig = stored_in_an_outage_of_deletes().await;
+    rig.until("empty", |rig| rig.queue.left().is_empty()).await;
+    let counts = rig.counts();
+    assert_eq!((counts.sent, counts.deleted, counts.deduplicated), (1000, 1000, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_after_an_outage_of_deletes_deletes_what_is_stored() {
+    let rig = stored_in_an_outage_of_deletes().await;
+    let (ending, _, queue, ..) = rig.stop().await;
+    assert_eq!((ending, queue.left()), (crate::pump::Ending::Drained, vec![]));
+}

@@ -183,3 +183,36 @@ async fn what_waits_to_be_given_back_is_ours_until_the_last_poll_has_ended() {
     assert_eq!((ending, queue.hidden()), (Ending::Drained, vec![]));
     assert_eq!((queue.deliveries("message-0"), counts.leases_lost), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_waits_for_room_in_a_stop_gets_it_from_what_is_given_back() {
+    let settings = Settings {
+        ordered: true,
+        max_bytes: 300_000,
+        ..settings()
+    };
+    let sized = |n, length| crate::source::Message {
+        body: "x".repeat(length),
+        ..grouped(n, &format!("group-{}", n / 10))
+    };
+    let messages = (0..10)
+        .map(|n| sized(n, 9_000))
+        .chain((10..20).map(|n| sized(n, 12_000)));
+    let rig = Rig::start(settings, messages, |queue, sink| {
+        queue.sizes_are_known();
+        sink.stand_still();
+    });
+    rig.until("the second reply waits for room", |rig| rig.queue.hidden().len() == 20)
+        .await;
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.counts().in_flight, 10);
+    rig.begin_stop();
+    rig.until("what was not sent is given back, and what waited too", |rig| {
+        rig.counts().released >= 19
+    })
+    .await;
+    rig.sink.go_on();
+    let (ending, took, queue, ..) = rig.finish(Instant::now()).await;
+    assert_eq!((ending, queue.hidden()), (Ending::Drained, vec![]));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

@@ -398,6 +398,8 @@ async fn no_reply_waits_for_room_until_its_messages_are_somebody_elses() {
     let (granted, awaited) = tokio::join!(waiting, looking);
     assert_eq!((granted, awaited), (Err(crate::source::NoRoom), true));
     assert!(!room.is_awaited());
+    assert!(room.was_awaited(), "a moment ago");
+    assert!(!room.was_awaited(), "not since");
 }
 
 #[tokio::test]
