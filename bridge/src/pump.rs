@@ -138,6 +138,7 @@ pub struct Pump<S, K> {
     hiding: Outage,
     unsettled: Seldom,
     refused: Seldom,
+    refused_batches: Seldom,
     lapsed: Seldom,
 }
 
@@ -197,6 +198,7 @@ impl<S: Source, K: Sink> Pump<S, K> {
             hiding: Outage::new("Hiding messages in the queue"),
             unsettled: Seldom::default(),
             refused: Seldom::default(),
+            refused_batches: Seldom::default(),
             lapsed: Seldom::default(),
         }
     }

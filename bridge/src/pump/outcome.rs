@@ -101,7 +101,15 @@ impl<S: Source, K: Sink> Pump<S, K> {
                 self.send_again(id);
             }
             // Whole batches are refused for one record. Only a verdict on the message alone counts.
-            Failure::Content(_) if !slot.alone && slot.cause.is_none() => {
+            Failure::Content(cause) if !slot.alone && slot.cause.is_none() => {
+                if let Some(unsaid) = self.refused_batches.due(now) {
+                    let why = cause.message;
+                    tracing::warn!(
+                        why,
+                        unsaid,
+                        "Kafka refuses a whole batch; its messages are sent again, each alone"
+                    );
+                }
                 slot.alone = true;
                 self.send_again(id);
             }
