@@ -211,7 +211,8 @@ where
     let message = match &error {
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().unwrap_or("no code");
-            format!("{code}: {}", answer.err().message().unwrap_or("no reason given"))
+            let said = answer.err().message().unwrap_or("no reason given");
+            format!("{code}: {}", error::readable_by_anybody(said))
         }
         // Unlike its debug form, an error's text carries no headers of the exchange.
         other => chain(other),

@@ -4,7 +4,7 @@
 //! caller whose time is up takes nothing from the others. A renewal that fails leaves what is there in force until its
 //! end.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials as Secrets;
@@ -15,7 +15,10 @@ use tokio::time::{Instant, timeout};
 
 use super::chain;
 use super::clock::Clock;
+use super::error::readable_by_anybody;
 use super::sign::SERVICE;
+use crate::source::ErrorKind;
+use crate::telemetry::Outage;
 
 /// How long a provider may take.
 const PROVIDER_LIMIT: Duration = Duration::from_secs(20);
@@ -37,6 +40,7 @@ pub(super) struct Credentials {
     held: RwLock<Option<Held>>,
     /// Held by the one who asks the provider.
     turn: tokio::sync::Mutex<Option<Asked>>,
+    renewing: Mutex<Outage>,
 }
 
 /// When the provider was asked last, for what, and why it failed, if it did.
@@ -89,6 +93,7 @@ impl Credentials {
             clock,
             held: RwLock::new(None),
             turn: tokio::sync::Mutex::new(None),
+            renewing: Mutex::new(Outage::new("Renewing the credentials, which still hold,")),
         })
     }
 
@@ -137,15 +142,16 @@ impl Credentials {
         });
         let now = self.clock.now();
         match (&answer, held) {
-            (Ok(keys), _) => self.hold(Held {
-                keys: keys.clone(),
-                renew_at: keys.renew_at(now),
-            }),
+            (Ok(keys), _) => {
+                self.renewing().worked(Instant::now());
+                self.hold(Held {
+                    keys: keys.clone(),
+                    renew_at: keys.renew_at(now),
+                });
+            }
             (Err(error), Some(held)) if held.lasts(now) => {
-                tracing::warn!(
-                    error,
-                    "Credentials could not be renewed; those that are there still hold"
-                );
+                let kind = ErrorKind::Credentials.as_str();
+                self.renewing().failed(kind, error, Instant::now());
                 let renew_at = held.renew_at.map(|_| now + jittered(RENEWAL_RESTS));
                 self.hold(Held { renew_at, ..held });
             }
@@ -158,13 +164,18 @@ impl Credentials {
         let provider = self.provider.as_ref().ok_or("there is no provider of credentials")?;
         match timeout(PROVIDER_LIMIT, provider.provide_credentials()).await {
             Ok(Ok(secrets)) => Keys::new(secrets).map(Arc::new),
-            Ok(Err(error)) => Err(chain(&error)),
+            // STS may say more than a log may hear.
+            Ok(Err(error)) => Err(readable_by_anybody(&chain(&error))),
             Err(_) => Err(format!("no credentials within {} s", PROVIDER_LIMIT.as_secs())),
         }
     }
 
     fn held(&self) -> Option<Held> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn renewing(&self) -> MutexGuard<'_, Outage> {
+        self.renewing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hold(&self, held: Held) {

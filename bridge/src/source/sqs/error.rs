@@ -206,10 +206,15 @@ fn date(text: &str) -> Option<SystemTime> {
 
 /// Returns what may stand in a log of what a service said. An answer about a wrong signature repeats the request that
 /// should have been signed, with the session's token, from its second line on; others repeat receipts.
-pub(super) fn readable(text: &str, keys: &Keys) -> String {
+fn readable(text: &str, keys: &Keys) -> String {
+    readable_by_anybody(&keys.conceal(text))
+}
+
+/// The same where the keys are not known.
+pub(super) fn readable_by_anybody(text: &str) -> String {
     const LONGEST: usize = 400;
     let first = text.trim_start().lines().next().unwrap_or_default();
-    let mut cut: String = conceal_long_words(&keys.conceal(first)).chars().take(LONGEST).collect();
+    let mut cut: String = conceal_long_words(first).chars().take(LONGEST).collect();
     if first.chars().count() > LONGEST {
         cut.push('…');
     }

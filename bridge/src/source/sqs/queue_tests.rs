@@ -142,3 +142,20 @@ async fn an_endpoint_that_there_is_none_of_is_told_with_every_call() {
     assert!(error.message.contains("FIPS"), "{error}");
     queue.renew();
 }
+
+#[test]
+fn what_the_service_says_of_a_wrong_signature_is_cut_before_the_request_that_it_repeats() {
+    let said = "The request signature we calculated does not match.\n\nThe Canonical String should have been\n\
+                'POST\n/\n\nx-amz-security-token:canary-token'";
+    let told = aws_sdk_sqs::error::ErrorMetadata::builder()
+        .code("SignatureDoesNotMatch")
+        .message(said)
+        .build();
+    let told = aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError::generic(told);
+    let error = classify(SdkError::service_error(told, ()));
+    assert_eq!(error.kind, ErrorKind::Credentials);
+    assert_eq!(
+        error.message,
+        "SignatureDoesNotMatch: The request signature we calculated does not match."
+    );
+}
