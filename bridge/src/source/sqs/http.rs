@@ -64,8 +64,8 @@ enum Connector {
 #[derive(Debug)]
 struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
-    driver: http1::Connection<Stream, Full<Bytes>>,
-    is_closed: bool,
+    /// Nothing once the connection has ended: a request that it did not take is given up with it.
+    driver: Option<http1::Connection<Stream, Full<Bytes>>>,
     renewal: u64,
 }
 
@@ -171,8 +171,7 @@ impl Connections {
         let (requests, driver) = made.map_err(|why| Failure::Connect(format!("{host}: {why}")))?;
         Ok(Box::new(Connection {
             requests,
-            driver,
-            is_closed: false,
+            driver: Some(driver),
             renewal,
         }))
     }
@@ -234,8 +233,10 @@ impl Connection {
     }
 
     fn turn(&mut self, context: &mut Context<'_>) {
-        if !self.is_closed {
-            self.is_closed = Pin::new(&mut self.driver).poll(context).is_ready();
+        if let Some(driver) = &mut self.driver
+            && Pin::new(driver).poll(context).is_ready()
+        {
+            self.driver = None;
         }
     }
 
@@ -243,7 +244,7 @@ impl Connection {
     async fn is_ready(&mut self) -> bool {
         poll_fn(|context| {
             self.turn(context);
-            Poll::Ready(!self.is_closed && self.requests.is_ready())
+            Poll::Ready(self.driver.is_some() && self.requests.is_ready())
         })
         .await
     }
