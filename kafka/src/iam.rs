@@ -45,6 +45,7 @@ pub enum TokenError {
 pub(crate) fn token(region: &str, credentials: Credentials, now: SystemTime) -> Result<Token, TokenError> {
     let refuse = |error: &dyn std::fmt::Display| TokenError::Sign(error.to_string());
     let url = format!("https://kafka.{region}.amazonaws.com/?Action=kafka-cluster%3AConnect");
+    let session_ends = credentials.expiry();
     let identity: Identity = credentials.into();
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
@@ -65,8 +66,10 @@ pub(crate) fn token(region: &str, credentials: Credentials, now: SystemTime) -> 
     let mut signed = http::Request::get(url).body(()).map_err(|error| refuse(&error))?;
     instructions.apply_to_request_http1x(&mut signed);
     let url = format!("{}&User-Agent={}", signed.uri(), USER_AGENT.replace('/', "%2F"));
-    let issued = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let expires_at_millis = i64::try_from((issued + LIFETIME).as_millis()).unwrap_or(i64::MAX);
+    // It is void with the credentials that signed it.
+    let end = session_ends.map_or(now + LIFETIME, |end| end.min(now + LIFETIME));
+    let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let expires_at_millis = i64::try_from(end.as_millis()).unwrap_or(i64::MAX);
     Ok(Token {
         value: URL_SAFE_NO_PAD.encode(url),
         expires_at_millis,
@@ -76,6 +79,19 @@ pub(crate) fn token(region: &str, credentials: Credentials, now: SystemTime) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_void_with_the_credentials_that_signed_it() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let end = |lasts| {
+            let credentials = Credentials::new("AKIDEXAMPLE", "canary-secret", None, Some(now + lasts), "test");
+            token("eu-west-1", credentials, now)
+                .expect("it can be signed")
+                .expires_at_millis
+        };
+        assert_eq!(end(Duration::from_secs(300)), 1_700_000_300_000);
+        assert_eq!(end(LIFETIME * 2), 1_700_000_900_000);
+    }
 
     fn signed(session: Option<&str>) -> (String, i64) {
         let session = session.map(str::to_owned);

@@ -3,6 +3,7 @@
 //! The configuration holds an allow-list of keys: nothing that a user writes becomes a key of it.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::Secret;
 use crate::pem::{self, Content};
@@ -113,7 +114,9 @@ impl Settings {
             .set("retry.backoff.ms", "100")
             .set("retry.backoff.max.ms", "1000")
             .set("log.connection.close", "false")
-            .set("allow.auto.create.topics", "false");
+            .set("allow.auto.create.topics", "false")
+            // The crate goes by a logger that nobody installs, and would keep warnings to itself.
+            .set_log_level(RDKafkaLogLevel::Warning);
         self.security.apply(&mut config);
         config
     }
