@@ -11,11 +11,11 @@ use penstock_tests::bridge::rig::{Rig, SOON};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kafka_hangs_leases_are_extended_and_nothing_is_handed_out_again() {
-    const VISIBILITY: Duration = Duration::from_secs(5);
+    const VISIBILITY: Duration = Duration::from_secs(8);
     let broker = Broker::start().await.expect("a broker of its own");
     let rig = Rig::new(&broker, Queue::standard(&[]).await).await;
     let rig = rig
-        .set(json!({"source": {"visibilityTimeout": "5s"}}))
+        .set(json!({"source": {"visibilityTimeout": format!("{}s", VISIBILITY.as_secs())}}))
         .arguments(&["--max-in-flight", "100"]);
     let bridge = rig.healthy_bridge().await;
     broker.suspend().expect("it runs");

@@ -11,14 +11,14 @@ use penstock_tests::{records::Record, rundir};
 use serde_json::json;
 
 use penstock_tests::bridge::queue::{Letter, Queue, letters, letters_in_groups};
-use penstock_tests::bridge::rig::{Bridge, Rig, SOON};
+use penstock_tests::bridge::rig::{Bridge, LATER, Rig, SOON};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_messages_arrive_once() {
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
     let sent = rig.queue.send(&letters(2_000)).await;
     let bridge = rig.healthy_bridge().await;
-    rig.queue.emptied(SOON).await;
+    rig.queue.emptied(LATER).await;
     rig.verdict(&sent).await.assert_sound(0);
     assert_eq!(rig.dead().await, []);
     bridge.stops_with(0).await;

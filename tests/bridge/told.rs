@@ -12,7 +12,7 @@ use penstock_tests::{unique, wait_until};
 use serde_json::{Value, json};
 
 use penstock_tests::bridge::queue::{Letter, Queue, letters};
-use penstock_tests::bridge::rig::{Bridge, Rig, SOON, program};
+use penstock_tests::bridge::rig::{Bridge, LATER, Rig, SOON, program};
 
 /// How often a bridge is scraped whose figures are the matter.
 const OFTEN: Duration = Duration::from_millis(20);
@@ -56,26 +56,34 @@ async fn at_every_scrape_received_is_what_became_of_it() {
     let settings = [("max.message.bytes", "50000")];
     let rig = Rig::with_topic(Broker::shared().await, Queue::standard(&[]).await, &settings).await;
     let rig = rig.arguments(&["--max-in-flight", "200"]);
-    let mut letters = letters(4_000);
+    let mut letters = letters(6_000);
     for poison in letters.iter_mut().step_by(500) {
         *poison = Letter::plain("poison ".repeat(10_000));
     }
     let sent = rig.queue.send(&letters).await;
     let bridge = rig.bridge().await;
     let audit = Audit::begin(bridge.port, OFTEN);
-    rig.stored(&bridge, 2_000, SOON).await;
+    rig.stored(&bridge, 2_000, LATER).await;
+    let busy = wait_until("scrapes that found it at work", SOON, || {
+        let seen = audit.seen();
+        std::future::ready(if seen.busy > 10 {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        })
+    });
+    busy.await.expect("it is scraped while it works");
     // What is held at the stop is given back, which must add up too.
     bridge.stops_with(0).await;
     let seen = audit.seen();
-    assert!(seen.busy > 10, "too few scrapes found it at work: {seen:?}");
     assert!(seen.most_in_flight <= 200.0, "more is held than may be: {seen:?}");
     let bridge = rig.bridge().await;
     let audit = Audit::begin(bridge.port, OFTEN);
-    rig.queue.emptied(SOON).await;
+    rig.queue.emptied(LATER).await;
     assert!(audit.seen().scrapes > 0);
     bridge.stops_with(0).await;
     rig.verdict(&sent).await.assert_sound(0);
-    assert_eq!(rig.dead().await.len(), 8);
+    assert_eq!(rig.dead().await.len(), 12);
 }
 
 fn scram(broker: &Broker) -> Value {

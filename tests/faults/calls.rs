@@ -32,7 +32,7 @@ async fn survives(operation: Operation, fault: Fault, repeats: Repeats) {
 async fn survives_on(queue: Queue, operation: Operation, fault: Fault, repeats: Repeats) {
     let rig = Rig::new(Broker::shared().await, queue).await;
     // A reply that is lost hides its messages for one visibility timeout.
-    let visibility = if operation == Operation::Receive { "3s" } else { "10s" };
+    let visibility = if operation == Operation::Receive { "6s" } else { "10s" };
     let rig = rig.set(json!({"source": {"visibilityTimeout": visibility}}));
     let sent = rig.queue.send(&rig.queue.letters(MESSAGES)).await;
     // The first call that meets it, whatever the dice say.

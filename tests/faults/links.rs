@@ -90,7 +90,7 @@ async fn a_broker_that_refuses_connections_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_link_repeats_nothing_though_leases_are_short() {
     let run = async |queue| {
-        let rig = linked(queue).await.set(json!({"source": {"visibilityTimeout": "3s"}}));
+        let rig = linked(queue).await.set(json!({"source": {"visibilityTimeout": "6s"}}));
         rig.link().slow(Duration::from_millis(50));
         let bridge = rig.bridge().await;
         let sent = rig.queue.send(&rig.queue.letters(200)).await;
@@ -126,11 +126,11 @@ async fn a_broker_that_is_killed_or_restarted_under_load_loses_and_repeats_nothi
 
 /// Kafka is asked and does not answer: no delete may pass for as long as that lasts.
 async fn deletes_nothing(queue: Queue, silence: impl Fn(&Rig<'_>)) {
-    let rig = linked(queue).await.set(json!({"source": {"visibilityTimeout": "2s"}}));
+    let rig = linked(queue).await.set(json!({"source": {"visibilityTimeout": "6s"}}));
     let bridge = rig.healthy_bridge().await;
     silence(&rig);
     let sent = rig.queue.send(&rig.queue.letters(50)).await;
-    // An extension comes a second after a message, and a delete within milliseconds of its record.
+    // An extension comes seconds after a message, and a delete within milliseconds of its record.
     let extended = |metrics: &Metrics| metrics.get("lease_extended_total") >= sent.len() as f64;
     bridge
         .metrics_when("every lease extended, or a delete", |metrics| {
@@ -151,7 +151,7 @@ async fn nothing_is_deleted_while_kafka_does_not_answer() {
     );
 }
 
-/// Kafka hangs for ten times the visibility timeout; the messages held are handed out once.
+/// Kafka hangs for ten times the visibility timeout, by which the sink is begun anew; the messages held are handed out once.
 async fn holds_on(rig: Rig<'_>, visibility: Duration, broker: &Broker) {
     let rig = rig
         .set(json!({"source": {"visibilityTimeout": format!("{}s", visibility.as_secs())}}))
@@ -172,7 +172,8 @@ async fn holds_on(rig: Rig<'_>, visibility: Duration, broker: &Broker) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kafka_hangs_for_ten_leases_no_message_is_handed_out_again() {
-    let visibility = Duration::from_secs(4);
+    // Half of it, which is left at an extension, is more than the emulator keeps callers waiting now and then.
+    let visibility = Duration::from_secs(8);
     let (one, other) = (
         Broker::start().await.expect("a broker of its own"),
         Broker::start().await.expect("a broker of its own"),

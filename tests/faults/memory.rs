@@ -63,7 +63,7 @@ async fn what_was_held_is_given_back_when_it_is_gone() {
     let rig = Rig::new(Broker::shared().await, Queue::standard(&[]).await).await;
     let bridge = rig.healthy_bridge().await;
     let sent = rig.queue.send(&letters(3_000)).await;
-    rig.queue.emptied(SOON).await;
+    rig.queue.emptied(LATER).await;
     let idle = |metrics: &penstock_tests::bridge::audit::Metrics| {
         ["inflight", "deletes_pending", "buffered_bytes"]
             .iter()

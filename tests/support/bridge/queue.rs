@@ -15,6 +15,9 @@ use crate::{unique, wait_until};
 /// Batches under way at once.
 const SENDERS: usize = 16;
 
+/// How long calls that were made may take to show in the counts; far less than the leases of those who look.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// The most bytes of one message.
 const LARGEST: usize = 1 << 20;
 
@@ -240,6 +243,18 @@ impl Queue {
             }
         });
         empty.await.expect("the queue is emptied");
+    }
+
+    /// Waits a moment until nobody holds anything, and returns how many messages are visible: a call that a bridge made at its end may take
+    /// effect after it. Leases that have to run out first are not waited for.
+    pub async fn given_back(&self) -> u64 {
+        let free = wait_until("a queue of which nobody holds anything", SETTLED, || async {
+            match self.counts().await {
+                (visible, 0) => Ok(visible),
+                (visible, held) => Err(format!("{visible} visible, {held} held")),
+            }
+        });
+        free.await.expect("a message is still held")
     }
 
     /// Takes what is visible, as another consumer would, and returns the bodies.
