@@ -330,7 +330,7 @@ async fn a_wait_ends_with_the_newest_documents_status_or_with_its_time() -> Resu
     let scene = Scene::set().await?;
     scene.apply(&both()).await?;
     scene.tell_status(0).await?;
-    let late = scene.run(&["wait", "orders", "--for=ready", "--timeout=3s"]).await?;
+    let late = scene.run(&["wait", "orders", "--for=ready", "--timeout=15s"]).await?;
     assert_eq!(late.code, Some(1), "{late:?}");
     assert!(
         late.talk.contains("last seen: health HEALTHY, generation 0"),

@@ -285,26 +285,40 @@ impl World {
     async fn prepare(&self, change: Deed) -> Result<(), Failure> {
         match change {
             Deed::Create => {}
-            Deed::Update | Deed::Delete | Deed::Sleep => self.carry_out(Deed::Create, None).await?,
+            Deed::Update | Deed::Delete => self.carry_out(Deed::Create, None).await?,
+            Deed::Sleep => {
+                self.awake().await?;
+                self.queue_purged().await?;
+            }
             Deed::Wake | Deed::WakeChanged => self.sleeping(change).await?,
         }
         locked(&self.calls).clear();
         Ok(())
     }
 
+    /// Makes it while a message waits, without which it could fall asleep before it is complete.
+    async fn awake(&self) -> Result<(), Failure> {
+        send(&self.endpoint.sqs(), &self.queue_url, &bodies("work", 0..1)).await?;
+        self.carry_out(Deed::Create, None).await
+    }
+
+    async fn queue_purged(&self) -> Result<(), Failure> {
+        let purge = self.endpoint.sqs().purge_queue().queue_url(&self.queue_url);
+        purge.send().await?;
+        Ok(())
+    }
+
     /// Brings about a sleeper whose tasks were seen healthy, and for which messages wait.
     async fn sleeping(&self, change: Deed) -> Result<(), Failure> {
-        let sqs = self.endpoint.sqs();
-        // Without a message it would fall asleep before its task has shown that it is healthy.
-        send(&sqs, &self.queue_url, &bodies("work", 0..1)).await?;
-        self.carry_out(Deed::Create, None).await?;
+        self.awake().await?;
+        // The message still waits, so that it does not fall asleep before its task has shown that it is healthy.
         self.proven().await?;
-        sqs.purge_queue().queue_url(&self.queue_url).send().await?;
+        self.queue_purged().await?;
         self.carry_out(Deed::Sleep, None).await?;
         if change == Deed::WakeChanged {
             self.changed_asleep().await?;
         }
-        send(&sqs, &self.queue_url, &bodies("wake", 0..5)).await?;
+        send(&self.endpoint.sqs(), &self.queue_url, &bodies("wake", 0..5)).await?;
         Ok(())
     }
 

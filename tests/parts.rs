@@ -15,6 +15,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 const SOON: Duration = Duration::from_secs(30);
+/// How long a client tries that is not to get an answer.
+const REFUSED: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn what_is_produced_is_read_back_with_tombstones_and_in_order() -> Result<(), Error> {
@@ -92,21 +94,19 @@ fn two_transactions(config: &ClientConfig, topic: &str) -> Result<(), rdkafka::e
 #[tokio::test]
 async fn the_scram_listener_lets_in_who_knows_the_password_and_nobody_else() {
     let broker = Broker::shared().await;
-    let known = metadata(broker.sasl_client()).await;
+    let known = metadata(broker.sasl_client(), SOON).await;
     assert_eq!(known, Ok(1), "{SCRAM_USER} is known");
 
     let mut stranger = broker.sasl_client();
     stranger.set("sasl.password", "wrong");
-    let refused = metadata(stranger).await;
+    let refused = metadata(stranger, REFUSED).await;
     assert!(refused.is_err(), "a wrong password was let in");
 }
 
-async fn metadata(config: ClientConfig) -> Result<usize, String> {
+async fn metadata(config: ClientConfig, limit: Duration) -> Result<usize, String> {
     let look = tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = config.create().map_err(|error| error.to_string())?;
-        let metadata = client
-            .fetch_metadata(None, Duration::from_secs(5))
-            .map_err(|error| error.to_string())?;
+        let metadata = client.fetch_metadata(None, limit).map_err(|error| error.to_string())?;
         Ok(metadata.brokers().len())
     });
     look.await.map_err(|error| error.to_string())?
@@ -124,7 +124,7 @@ async fn a_broker_keeps_its_records_and_address_through_stop_kill_and_suspension
     broker.kill().await?;
     broker.restart().await?;
     broker.suspend()?;
-    let hung = metadata(broker.client()).await;
+    let hung = metadata(broker.client(), REFUSED).await;
     broker.resume()?;
     assert!(hung.is_err(), "a suspended broker answered");
 

@@ -553,8 +553,8 @@ async fn an_image_that_never_ran_and_fails_when_it_is_resumed_is_told_and_not_tr
     let cause = &cause.expect("it is always there").message;
     assert!(cause.contains("CannotPullContainerError"), "{cause}");
     let writes = scene.metrics().await?.writes();
-    // What has tasks that fail is looked at about twice a minute.
-    scene.passes(2).await?;
+    // What has tasks that fail is looked at once a minute; what is in motion, as in a loop, every 5 s.
+    scene.passes(1).await?;
     assert_eq!(scene.metrics().await?.writes(), writes, "no loop");
     let news = scene.stage.statuses(CONNECTOR).await?.split_off(mark);
     assert!(!news.iter().any(is_ready), "{news:?}");

@@ -15,7 +15,7 @@ use penstock_tests::{Error, rundir, unique};
 use crate::{PATIENCE, fresh_topic, record, values};
 
 /// Long enough for a reader to have tried once.
-const ONE_TRY: Duration = Duration::from_secs(10);
+const ONE_TRY: Duration = Duration::from_secs(12);
 
 fn settings(bootstrap: String, security: Security) -> Settings {
     Settings {

@@ -47,7 +47,7 @@ impl ElasticMq {
         let process = program.current_dir(home).spawn()?;
         let answers = || async move { TcpStream::connect(("127.0.0.1", port)).await.map(drop) };
         process
-            .ready("ElasticMQ's port", Duration::from_secs(60), answers)
+            .ready("ElasticMQ's port", Duration::from_secs(120), answers)
             .await?;
         Ok(Self {
             endpoint: Endpoint::new(&format!("http://127.0.0.1:{port}"), ACCOUNT, "eu-west-1")?,

@@ -34,7 +34,7 @@ const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginMod
 /// The id of the cluster that every broker of the suites is.
 pub const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHMtMQ";
 const START: Duration = Duration::from_secs(120);
-const STOP: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(90);
 
 /// Where brokers and proxies are.
 const HERE: &str = "127.0.0.1";

@@ -42,7 +42,7 @@ impl Moto {
         let process = program.spawn()?;
         let page = format!("{url}/moto-api/data.json");
         process
-            .ready("moto's own page", Duration::from_secs(60), || answers(&page))
+            .ready("moto's own page", Duration::from_secs(120), || answers(&page))
             .await?;
         Ok(Self {
             endpoint,
@@ -62,7 +62,7 @@ impl Moto {
         let program = program
             .envs(self.endpoint.environment())
             .env("AWS_DEFAULT_REGION", self.endpoint.region());
-        let (status, printed) = program.run(Duration::from_secs(60)).await?;
+        let (status, printed) = program.run(Duration::from_secs(120)).await?;
         let found = printed
             .lines()
             .last()

@@ -166,7 +166,7 @@ impl Stage {
             }
         };
         operator
-            .ready("the operator to be ready", Duration::from_secs(60), ready)
+            .ready("the operator to be ready", Duration::from_secs(120), ready)
             .await?;
         Ok(operator)
     }

@@ -209,7 +209,8 @@ async fn a_process_that_ends_on_sigterm_keeps_its_exit_code() {
         "term",
         "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done",
     );
-    rig.serve(json!({}));
+    // Ample, as it is not the time that is to end it.
+    rig.serve(json!({"stopTimeout": 30}));
     let task = rig.running().await;
     rig.log(&task, "ready").await;
     rig.call("StopTask", json!({"task": task["taskArn"], "reason": "test"}));

@@ -76,7 +76,7 @@ async fn what_may_have_been_written_of_a_connector_that_is_withdrawn_at_once_is_
     assert_eq!(world.read_back(), Remembered::default());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn calls_of_a_pass_that_was_given_up_while_it_told_of_them_are_told_by_the_next() {
     let (world, told) = running().await;
     world.converge(&told).await;
