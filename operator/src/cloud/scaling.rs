@@ -193,6 +193,7 @@ pub(super) async fn newest_activity(aws: &Aws, subject: &Subject) -> Result<Opti
     Ok(newest.map(|one| Activity {
         id: one.activity_id.clone(),
         description: one_line(&one.description),
+        cause: one_line(&one.cause),
         not_scaled_reason: one.not_scaled_reasons().first().map(|reason| reason.code.clone()),
         at: timestamp(&one.start_time),
     }))

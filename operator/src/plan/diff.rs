@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::action::{Action, CountCause};
 use crate::plan::resources::{
-    DeploymentProgress, FOREIGN_TARGET, Observed, Resources, Scaling, Service, ServiceLife, Suspension,
+    Alarm, DeploymentProgress, FOREIGN_TARGET, Observed, Resources, Scaling, Service, ServiceLife, Suspension,
 };
 
 /// How the count of tasks is ruled in this pass.
@@ -215,17 +215,27 @@ fn policy_steps(desired: Option<&Scaling>, observed: &Observed, actions: &mut Ve
     actions.extend(stray.map(|name| Action::DeleteScalingPolicy { name: name.clone() }));
 }
 
+/// An alarm tells of changes of its state alone, and to be armed is none: what went to ALARM while it was muted would stay
+/// silent for as long as it lasts. So it is made anew when it is armed.
 fn alarm_steps(desired: &Resources, observed: &Observed, rules: &Rules, actions: &mut Vec<Action>) {
     let current = &observed.resources.alarms;
-    for (name, alarm) in &desired.alarms {
-        if current.get(name) != Some(alarm) && !observed.foreign.contains_key(name) {
-            actions.push(Action::PutAlarm {
-                name: name.clone(),
-                alarm: Box::new(alarm.clone()),
-                tags: rules.tags.clone(),
-            });
-        }
+    let changed =
+        |(name, alarm): &(&String, &Alarm)| current.get(*name) != Some(*alarm) && !observed.foreign.contains_key(*name);
+    let is_armed = |(name, alarm): &(&String, &Alarm)| {
+        let is_muted = current.get(*name).is_some_and(|current| !current.actions_enabled);
+        is_muted && alarm.actions_enabled
+    };
+    let changed: Vec<_> = desired.alarms.iter().filter(changed).collect();
+    let armed: Vec<_> = changed.iter().copied().filter(is_armed).collect();
+    if !armed.is_empty() {
+        let names = armed.into_iter().map(|(name, _)| name.clone()).collect();
+        actions.push(Action::DeleteAlarms { names });
     }
+    actions.extend(changed.into_iter().map(|(name, alarm)| Action::PutAlarm {
+        name: name.clone(),
+        alarm: Box::new(alarm.clone()),
+        tags: rules.tags.clone(),
+    }));
     let stray: Vec<_> = current
         .keys()
         .filter(|name| !desired.alarms.contains_key(*name))

@@ -8,15 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::plan::resources::{Capacity, DeploymentProgress, Observed, Revision, Tasks};
 
-/// Whether the health of the tasks has to be read: in every pass that finds some, as what was healthy need not stay so,
-/// and ECS may have replaced a task that was not before anybody missed it. A deployment that takes no task away before
-/// another is healthy is watched by ECS itself.
+/// Whether the health of the tasks has to be read: in every pass that finds some, as what was healthy need not stay so, and
+/// ECS may have replaced a task that was not before anybody missed it. While a deployment moves as well: ECS then waits for
+/// the new tasks and looks after none of those that they replace.
 pub fn asks_for_tasks(observed: &Observed) -> bool {
-    let Some(current) = &observed.resources.service else {
-        return false;
-    };
-    let runs = observed.counts.desired > 0 && observed.counts.running > 0;
-    runs && (!observed.is_deploying() || current.minimum_healthy_percent < 100)
+    let exists = observed.resources.service.is_some();
+    exists && observed.counts.desired > 0 && observed.counts.running > 0
 }
 
 /// Whether tasks of this revision were seen healthy.

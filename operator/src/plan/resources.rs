@@ -443,6 +443,8 @@ pub struct Activity {
     pub id: String,
     /// What it did, in one line.
     pub description: String,
+    /// What brought it about; it names the policy.
+    pub cause: String,
     /// Why it did nothing, such as `AlreadyAtMaxCapacity`.
     pub not_scaled_reason: Option<String>,
     /// When it began.

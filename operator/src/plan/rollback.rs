@@ -54,12 +54,18 @@ pub(super) fn redeploys(state: &State, last: Phase, observed: &Observed) -> bool
 }
 
 /// Whether the user asks for another try of what the service runs already: where nothing differs, ECS has to be told to
-/// deploy it once more. Asked before the request counts as carried out, so that one request brings one deployment.
+/// deploy it once more. What failed may have been another revision, of a document that was taken back: tasks that work are
+/// not replaced for that. Asked before the request counts as carried out, so that one request brings one deployment.
 pub(super) fn retries(state: &State, desired: &Resources, seen: Seen<'_>) -> bool {
-    let revision = |resources: &Resources| resources.service.as_ref().map(|service| service.revision.clone());
-    let runs = revision(desired).is_some() && revision(&seen.observed.resources) == revision(desired);
-    let is_alone = runs && seen.observed.counts.desired > 0 && newest_failed(seen.observed).is_some();
-    is_alone && asks_again(state, seen)
+    fn revision(resources: &Resources) -> Option<&Revision> {
+        resources.service.as_ref().map(|service| &service.revision)
+    }
+    let Some(runs) = revision(&seen.observed.resources).filter(|runs| revision(desired) == Some(*runs)) else {
+        return false;
+    };
+    let is_its_own = |failed: &Deployment| failed.revision.as_ref().is_none_or(|failed| failed == runs);
+    let has_failed = newest_failed(seen.observed).is_some_and(is_its_own);
+    has_failed && seen.observed.counts.desired > 0 && asks_again(state, seen)
 }
 
 fn asks_again(state: &State, seen: Seen<'_>) -> bool {

@@ -643,7 +643,13 @@ async fn paused_keeps_everything_but_tasks_and_resume_brings_them_back() {
         ..TargetStateSpec::default()
     });
     world.pass(&told).await;
-    assert_eq!(world.cloud.take_calls()[0], "UpdateService desiredCount=3 (Resume)");
+    let calls = world.cloud.take_calls();
+    assert_eq!(calls[0], "UpdateService desiredCount=3 (Resume)");
+    let alarms: Vec<_> = calls.iter().filter(|call| call.contains("Alarm")).collect();
+    assert!(
+        alarms[0].starts_with("DeleteAlarms") && alarms.len() == 5,
+        "what went to ALARM meanwhile would stay silent in one that is only armed: {alarms:?}"
+    );
     world.converge(&told).await;
     assert_eq!(world.condition(ConditionType::Ready).0, Truth::True);
 }

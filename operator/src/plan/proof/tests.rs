@@ -124,15 +124,13 @@ fn a_proven_revision_whose_deployment_fails_later_is_no_longer_trusted() {
 }
 
 #[test]
-fn tasks_are_asked_about_whenever_some_run_and_ecs_does_not_watch_them_itself() {
+fn tasks_are_asked_about_whenever_some_run() {
     let observed = running(|_| ());
     assert!(asks_for_tasks(&observed));
     let moving = progressed(observed.clone(), DeploymentProgress::InProgress);
-    assert!(!asks_for_tasks(&moving));
-    let frugal = running(|connector| connector.service.minimum_healthy_percent = 50);
     assert!(
-        asks_for_tasks(&progressed(frugal, DeploymentProgress::InProgress)),
-        "it may take healthy tasks away first"
+        asks_for_tasks(&moving),
+        "nobody looks after the tasks that are being replaced"
     );
     for counts in [
         Counts::default(),

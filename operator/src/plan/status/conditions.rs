@@ -146,8 +146,11 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
     let was_ready = tasks_were_ready(outcome.previous);
     match observed.deployment.as_ref().map(|deployment| deployment.progress) {
         Some(DeploymentProgress::Completed) => by_health(observed, fewest, was_ready),
-        Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack) if was_ready => {
-            while_replaced(observed, fewest)
+        // Tasks that have proved themselves go on working while others replace them.
+        Some(DeploymentProgress::InProgress | DeploymentProgress::RollingBack)
+            if was_ready || has_proved_itself(outcome) =>
+        {
+            by_health(observed, fewest, was_ready)
         }
         Some(DeploymentProgress::Failed) => match by_health(observed, fewest, was_ready) {
             Judgement(Truth::True, reason, _) => yes(
@@ -164,24 +167,10 @@ fn awake(outcome: Outcome<'_>, observed: &Observed, connector: &Connector) -> Ju
     }
 }
 
-/// Tasks that had proved themselves go on working while others replace them, unless too few healthy ones are seen of
-/// either.
-fn while_replaced(observed: &Observed, fewest: u32) -> Judgement {
-    let counts = observed.counts;
-    if let Tasks::Seen(seen) = &observed.tasks {
-        let healthy = seen.healthy.saturating_add(seen.former);
-        if i64::from(healthy) < i64::from(fewest) {
-            let told = format!("{healthy} of {} tasks are healthy", counts.desired);
-            return no(NOT_HEALTHY, with_cause(told, seen.cause.as_deref()));
-        }
-    }
-    yes(
-        TASKS_RUNNING,
-        match &observed.unplaced {
-            Some(unplaced) => format!("{} tasks run; {unplaced}", counts.running),
-            None => format!("{} tasks run, others are on their way", counts.running),
-        },
-    )
+/// Whether a revision of the connector is known to live, so that its tasks work while others replace them.
+fn has_proved_itself(outcome: Outcome<'_>) -> bool {
+    let state = outcome.plan.map_or(&outcome.judged.state, |plan| &plan.state);
+    state.proven.is_some()
 }
 
 /// Whether a status says that the connector's tasks work.
@@ -191,29 +180,36 @@ fn tasks_were_ready(status: Option<&Status>) -> bool {
     ready.any(|one| one.reason == TASKS_RUNNING)
 }
 
-/// Judges tasks that run, and that no deployment watches, by their health check. That a deployment ended well is not
-/// enough: the count may have risen since. Tasks that were ready before stay so over one failure to ask, unless AWS denies
-/// it: that does not pass.
+/// Judges tasks that run by their health check, those of any revision while a deployment replaces them. That a deployment
+/// ended well is not enough: the count may have risen since. Tasks that were ready before stay so over one failure to ask,
+/// unless AWS denies it: that does not pass.
 fn by_health(observed: &Observed, fewest: u32, was_ready: bool) -> Judgement {
     let counts = observed.counts;
-    match &observed.tasks {
-        Tasks::Seen(seen) if i64::from(seen.healthy) < i64::from(fewest) => no(
-            NOT_HEALTHY,
-            with_cause(
-                format!("{} of {} tasks are healthy", seen.healthy, counts.desired),
-                seen.cause.as_deref(),
-            ),
-        ),
-        Tasks::Seen(seen) if seen.healthy < counts.running => yes(
-            TASKS_RUNNING,
-            format!("{} of {} tasks are healthy", seen.healthy, counts.desired),
-        ),
-        Tasks::Unknown { denied: true, why } => unknown("AccessDenied", why),
-        Tasks::Unknown { why, .. } if was_ready => yes(HEALTH_UNKNOWN, format!("{} tasks run; {why}", counts.running)),
-        Tasks::Unknown { why, .. } => unknown(HEALTH_UNKNOWN, why),
-        Tasks::Unasked if !was_ready => unknown(HEALTH_UNKNOWN, "the health of the tasks was not read"),
-        _ => yes(TASKS_RUNNING, format!("{} tasks run", counts.running)),
+    let seen = match &observed.tasks {
+        Tasks::Seen(seen) => seen,
+        Tasks::Unknown { denied: true, why } => return unknown("AccessDenied", why),
+        Tasks::Unknown { why, .. } if was_ready => {
+            return yes(HEALTH_UNKNOWN, format!("{} tasks run; {why}", counts.running));
+        }
+        Tasks::Unknown { why, .. } => return unknown(HEALTH_UNKNOWN, why),
+        Tasks::Unasked => return unknown(HEALTH_UNKNOWN, "the health of the tasks was not read"),
+    };
+    let is_moving = observed.is_deploying();
+    let healthy = seen.healthy.saturating_add(if is_moving { seen.former } else { 0 });
+    let told = format!("{healthy} of {} tasks are healthy", counts.desired);
+    if i64::from(healthy) < i64::from(fewest) {
+        return no(NOT_HEALTHY, with_cause(told, seen.cause.as_deref()));
     }
+    let running = format!("{} tasks run", counts.running);
+    yes(
+        TASKS_RUNNING,
+        match &observed.unplaced {
+            Some(unplaced) if is_moving => format!("{running}; {unplaced}"),
+            None if is_moving => format!("{running}, others are on their way"),
+            _ if healthy < counts.running => told,
+            _ => running,
+        },
+    )
 }
 
 fn with_cause(text: String, cause: Option<&str>) -> String {

@@ -7,7 +7,7 @@ use crate::cloud::fake::nothing;
 use crate::plan::accept::accept;
 use crate::plan::desired::desired;
 use crate::plan::owner::Holder;
-use crate::plan::resources::{Counts, Deployment, DeploymentProgress};
+use crate::plan::resources::{Activity, Counts, Deployment, DeploymentProgress, QueueDepth};
 use crate::samples::{connector, home, orders, orders_spec, owner, wanted};
 
 /// Tasks of a cluster without Container Insights, whose CPUUtilization had so many samples in each minute.
@@ -110,6 +110,48 @@ fn policies_of_others_are_named_and_give_way_to_what_presses_more() {
         ..others
     };
     assert_eq!(limited(&at(421, &strays, Some(&told))).1, "RunningCountUntrusted");
+}
+
+#[test]
+fn a_refusal_to_go_beyond_the_maximum_is_dated_and_the_queue_says_when_a_backlog_is_gone() {
+    let mut observed = sampled(6, &[]);
+    let activity = |policy: &str| Activity {
+        id: "1".to_owned(),
+        description: "Attempting to scale due to alarm triggered".to_owned(),
+        cause: format!(
+            "monitor alarm high in state ALARM triggered policy {}",
+            owner().name.policy_name(&orders(), policy)
+        ),
+        not_scaled_reason: Some("AlreadyAtMaxCapacity".to_owned()),
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let (name, owner, judged) = (orders(), owner(), judged());
+    let mut told = |policy: &str, visible: Option<u64>| {
+        observed.last_activity = Some(activity(policy));
+        let queue = visible.map(|visible| QueueDepth {
+            visible,
+            ..QueueDepth::default()
+        });
+        let outcome = Outcome {
+            queue,
+            ..outcome(9, &observed, None, &name, &judged, &owner)
+        };
+        let status = status(outcome);
+        let mut conditions = status.conditions.into_iter();
+        let limited = conditions.find(|one| one.r#type == ConditionType::ScalingLimited);
+        let limited = limited.expect("every status has it");
+        (limited.reason, limited.message)
+    };
+    for (policy, visible, reason) in [
+        ("backlog", Some(0), "WithinBounds"),
+        ("backlog", Some(1_000_000), "AtMaximum"),
+        ("backlog", None, "AtMaximum"),
+        ("memory", Some(0), "AtMaximum"),
+    ] {
+        assert_eq!(told(policy, visible).0, reason, "{policy}, {visible:?}");
+    }
+    let (_, message) = told("memory", Some(0));
+    assert!(message.contains("at 1970-01-01T00:00:00Z"), "{message}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use penstock_crds::Handled;
 
 use super::ready::with_image;
 use super::*;
+use crate::plan::resources::{TaskHealth, Tasks};
 
 /// What the user asks beside the document.
 fn asking(told: &Wanted, target: TargetStateSpec) -> Wanted {
@@ -104,6 +105,68 @@ async fn tasks_that_a_deployment_may_take_away_are_looked_at_while_it_moves() {
     world.is(ConditionType::Ready, Truth::True, "TasksRunning");
 }
 
+/// A connector that was ready, and whose second image is being rolled out the usual way: none goes before another is healthy.
+async fn rolling_out() -> (World, Wanted) {
+    let (world, _) = running().await;
+    let told = with_image("penstock-bridge:2", 8);
+    world.pass(&told).await;
+    world.pass(&told).await;
+    world.is(ConditionType::Progressing, Truth::True, "Deploying");
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    (world, told)
+}
+
+#[tokio::test]
+async fn tasks_that_fail_their_health_check_while_others_are_to_replace_them_end_readiness() {
+    let (world, told) = rolling_out().await;
+    world.health(0, None);
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::False, "NotHealthy");
+    assert_eq!(world.message(ConditionType::Ready), "0 of 3 tasks are healthy");
+    assert_ne!(world.status().expect("written").health, Health::Healthy);
+    world.cloud.meddle(&orders(), |observed| {
+        observed.tasks = Tasks::Seen(TaskHealth {
+            healthy: 0,
+            former: 3,
+            cause: Some("task 1 is UNHEALTHY".to_owned()),
+        });
+    });
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.is(ConditionType::Degraded, Truth::True, "TasksFailing");
+    world.health(3, None);
+    world.cloud.settle();
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.is(ConditionType::Degraded, Truth::False, "AsWanted");
+}
+
+#[tokio::test]
+async fn health_that_is_not_read_during_a_deployment_is_not_held_against_tasks_for_the_rest_of_it() {
+    let (world, told) = rolling_out().await;
+    world.cloud.meddle(&orders(), |observed| {
+        observed.tasks = Tasks::Unknown {
+            denied: false,
+            why: "late".to_owned(),
+        };
+    });
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::True, "HealthUnknown");
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::Unknown, "HealthUnknown");
+    world.health(1, None);
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.cloud.meddle(&orders(), |observed| {
+        observed.tasks = Tasks::Unknown {
+            denied: true,
+            why: "no".to_owned(),
+        };
+    });
+    world.pass(&told).await;
+    world.is(ConditionType::Ready, Truth::Unknown, "AccessDenied");
+}
+
 #[tokio::test]
 async fn a_restart_is_carried_out_only_once_its_calls_were_made() {
     for (allowed, lose_reply) in [(0, false), (1, false), (1, true)] {
@@ -200,6 +263,32 @@ async fn a_first_deployment_that_failed_is_made_once_more_when_the_user_asks() {
     world.converge(&again).await;
     world.is(ConditionType::Ready, Truth::True, "TasksRunning");
     world.is(ConditionType::Degraded, Truth::False, "AsWanted");
+}
+
+#[tokio::test]
+async fn tasks_that_work_are_not_replaced_for_a_failure_of_what_was_taken_back() {
+    let (world, told) = running().await;
+    world.converge(&told).await;
+    let before = world.cloud.observed(&orders());
+    world.pass(&with_image("bad:1", 8)).await;
+    world.fail_on_the_spot(DeploymentProgress::Failed);
+    world.cloud.meddle(&orders(), |observed| {
+        observed.resources.service = before.resources.service.clone();
+        observed.task_definition_arn = before.task_definition_arn.clone();
+        observed.counts.running = observed.counts.desired;
+    });
+    let mut back = told.clone();
+    let Latest::Written(written) = &mut back.connector else {
+        panic!("a document was written")
+    };
+    written.generation = 9;
+    world.converge(&back).await;
+    world.is(ConditionType::Ready, Truth::True, "TasksRunning");
+    world.cloud.take_calls();
+    let asked = reconcile_now(&back);
+    world.pass(&asked).await;
+    world.pass(&asked).await;
+    assert_eq!(world.cloud.take_calls(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::super::{Outcome, task_counts};
 use super::{Judgement, no, unknown, yes};
 use crate::plan::accept::Verdict;
 use crate::plan::desired::{Surroundings, uses_container_insights};
-use crate::plan::resources::Observed;
+use crate::plan::resources::{Activity, Observed};
 
 /// How long ago the first of the minutes began whose samples are counted: five that end up to two minutes ago.
 const SAMPLED: SignedDuration = SignedDuration::from_mins(7);
@@ -37,14 +37,22 @@ pub(super) fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
         .backlog_per_task
         .zip(outcome.queue)
         .is_some_and(|(target, queue)| queue.backlog() > target.saturating_mul(u64::from(wanted.max)));
-    let refused = observed
-        .last_activity
-        .as_ref()
-        .and_then(|activity| activity.not_scaled_reason.as_deref());
-    if at_most && (overloaded || refused == Some("AlreadyAtMaxCapacity")) {
+    if at_most && overloaded {
         return yes(
             "AtMaximum",
             format!("all {most} tasks run and the load asks for more; raise scaling.max"),
+        );
+    }
+    let backlog_policy = outcome.owner.name.policy_name(outcome.name, "backlog");
+    // Of a backlog, the queue itself tells how it is now.
+    let is_outdated = |refused: &&Activity| outcome.queue.is_some() && refused.cause.contains(&backlog_policy);
+    if let Some(refused) = refused(observed).filter(|refused| at_most && !is_outdated(refused)) {
+        return yes(
+            "AtMaximum",
+            format!(
+                "all {most} tasks run, and Application Auto Scaling asked for more at {}; raise scaling.max",
+                refused.at
+            ),
         );
     }
     if let Some(samples) = mistrusted_samples(outcome, observed) {
@@ -62,6 +70,12 @@ pub(super) fn scaling_limited(outcome: Outcome<'_>) -> Judgement {
         return yes("ScaledByOthers", scaled_by_others(&observed.foreign_policies));
     }
     no("WithinBounds", "")
+}
+
+/// Returns the newest activity if it was refused for the maximum. It stays the newest for as long as nothing else happens.
+fn refused(observed: &Observed) -> Option<&Activity> {
+    let newest = observed.last_activity.as_ref();
+    newest.filter(|activity| activity.not_scaled_reason.as_deref() == Some("AlreadyAtMaxCapacity"))
 }
 
 fn scaled_by_others(policies: &BTreeSet<String>) -> String {
