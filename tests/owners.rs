@@ -169,6 +169,25 @@ async fn two_installations_of_one_name_leave_each_other_alone_and_with_two_names
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_go_on_with_what_is_there_leaves_the_one_that_does_alone() -> Outcome {
+    let scene = Scene::set(idle_tasks()).await?;
+    scene.begin().await?;
+    for (flag, value, told) in [
+        ("--installation", "elsewhere/first", "go on as the one that made it"),
+        ("--region", "us-east-1", "`111122223333/us-east-1`"),
+    ] {
+        let other = scene.stage.with_flags(&[flag, value]).start_operator()?;
+        let ended = other.ended(TURN).await?;
+        assert_eq!(ended.code(), Some(1), "{}", other.log_text());
+        assert!(other.log_text().contains(told), "{}", other.log_text());
+    }
+    // A write of the former would end it, had the others taken its place as the one that may write.
+    let generation = write(&scene).await?;
+    scene.settled(CONNECTOR, generation).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_moves_to_other_topics_takes_over_what_it_made_when_it_says_which_installation_it_is() -> Outcome {
     let first = Scene::set(idle_tasks()).await?;
     first.begin().await?;

@@ -94,10 +94,7 @@ impl Publisher {
             .await
             .map_err(|source| PublishError::Connect(Box::new(source)))?;
         let mut found = Found::default();
-        read_back(kafka, &topics.state, |name, record| {
-            found.take_state(&topics.state, name, record)
-        })
-        .await?;
+        found.read_states(kafka, topics).await?;
         read_back(kafka, &topics.status, |name, record| {
             found.take_status(name, record);
             Ok(())
@@ -130,6 +127,13 @@ impl Publisher {
     }
 }
 
+/// Reads the states back and disturbs nobody: whoever writes them goes on.
+pub async fn states(kafka: &Settings, topics: &Topics) -> Result<BTreeMap<Name, Remembered>, PublishError> {
+    let mut found = Found::default();
+    found.read_states(kafka, topics).await?;
+    Ok(found.by_name)
+}
+
 impl Journal for Publisher {
     async fn publish(&self, name: &Name, change: &Change) -> Result<(), Error> {
         let records = records(&self.topics, name, change).map_err(|error| Error::Write(error.to_string()))?;
@@ -154,6 +158,11 @@ struct Found {
 }
 
 impl Found {
+    async fn read_states(&mut self, kafka: &Settings, topics: &Topics) -> Result<(), PublishError> {
+        let take = |name, record: &Record| self.take_state(&topics.state, name, record);
+        read_back(kafka, &topics.state, take).await
+    }
+
     fn take_state(&mut self, topic: &str, name: Name, record: &Record) -> Result<(), PublishError> {
         let state = decode::<State>(record)
             .transpose()

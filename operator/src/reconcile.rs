@@ -26,8 +26,10 @@ mod look;
 
 use farewell::farewell;
 pub use farewell::is_over;
+#[cfg(test)]
+pub(crate) use look::QUEUE_LIMIT;
 use look::looked_at_again;
-pub(crate) use look::{Looked, look};
+pub(crate) use look::{Looked, depth, look};
 
 /// What every pass works with.
 #[derive(Debug)]

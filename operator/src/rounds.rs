@@ -4,7 +4,6 @@
 //! Queues that do not answer have a round of their own, however long that takes, so that they hold up no other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +16,9 @@ use crate::orphans::{cluster_of, kept, last_told, orphans, unfinished};
 use crate::plan::accept::in_force;
 use crate::plan::desired::Surroundings;
 use crate::plan::polled::{is_polled, is_published, may_sleep};
-use crate::plan::resources::Subject;
+use crate::plan::resources::{QueueDepth, Subject};
 use crate::queue::Queue;
-use crate::reconcile::{Context, is_over};
+use crate::reconcile::{Context, depth, is_over};
 
 mod silent;
 
@@ -29,9 +28,6 @@ pub use silent::Silent;
 const AT_ONCE: usize = 64;
 /// Old statuses that are removed in a round: while the brokers are away, each holds a pass up that others wait for.
 const ENDED_AT_ONCE: usize = 16;
-/// The longest that one queue is waited for: the next round asks again, and the others are not to wait for it.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
-
 /// Looks at the queues of all connectors that may sleep, once; not at those that do not answer.
 pub async fn look_at_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, queue: &Queue, silent: &Silent) {
     let is_looked_at = |(name, connector, _): &(Name, Connector, State)| may_sleep(connector) && !silent.has(name);
@@ -76,19 +72,10 @@ pub async fn ask_silent_queues<C: Cloud, J: Journal>(ctx: &Context<C, J>, around
 
 /// Reads how many messages wait or are in flight, and notes whether the queue answers.
 async fn backlog<C: Cloud, J>(ctx: &Context<C, J>, name: &Name, connector: &Connector, silent: &Silent) -> Option<u64> {
-    let read = tokio::time::timeout(LOOK_LIMIT, ctx.cloud.queue(&connector.source, None)).await;
-    silent.note(name, matches!(read, Err(_) | Ok(Err(Error::Reach { .. }))));
-    match read {
-        Ok(Ok(depth)) => Some(depth.backlog()),
-        Ok(Err(error)) => {
-            tracing::warn!(connector = %name, %error, "Queue not read");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(connector = %name, limit = ?LOOK_LIMIT, "Queue not read in time");
-            None
-        }
-    }
+    let read = depth(&*ctx.cloud, &connector.source, None).await;
+    silent.note(name, matches!(read, Err(Error::Reach { .. })));
+    let read = read.inspect_err(|error| tracing::warn!(connector = %name, %error, "Queue not read"));
+    read.ok().map(QueueDepth::backlog)
 }
 
 /// Whether the queue says something that the last pass did not know.

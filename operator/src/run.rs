@@ -1,11 +1,12 @@
 //! The process: reads the topics to their ends, then makes passes until told to stop.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use penstock_crds::State;
+use penstock_crds::{Name, State};
 use penstock_kafka::Patience;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -17,14 +18,14 @@ use crate::cloud::Cloud;
 use crate::cloud::aws::{Aws, AwsSettings};
 use crate::config::Config;
 use crate::journal::{Journal, Telling};
-use crate::memory::Memory;
+use crate::memory::{Memory, Remembered};
 use crate::observe::Observer;
 use crate::orphans::Orphans;
 use crate::plan::desired::Surroundings;
-use crate::plan::home::Elsewhere;
+use crate::plan::home::{Elsewhere, Home};
 use crate::plan::owner::{Owner, OwnerError};
 use crate::plan::status::Next;
-use crate::publish::{PublishError, Publisher};
+use crate::publish::{self, PublishError, Publisher};
 use crate::queue::Queue;
 use crate::reconcile::{Context, reconcile};
 use crate::rounds::{self, Silent};
@@ -66,7 +67,7 @@ pub enum Error {
     PrepareAws(#[source] cloud::Error),
     /// The topics are missing or wrong.
     #[error("could not use the topics")]
-    UseTopics(#[source] TopicsError),
+    UseTopics(#[source] Box<TopicsError>),
     /// The topics could not be read or written.
     #[error("could not take over state and status")]
     TakeOver(#[source] PublishError),
@@ -126,17 +127,19 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     progress.awaits("Kafka and the topics");
     let topics = topics::ensure(&config.kafka, &config.topics, patience)
         .await
-        .map_err(Error::UseTopics)?;
+        .map_err(|source| Error::UseTopics(Box::new(source)))?;
     let owner = config.owner(topics.cluster_id.as_deref()).map_err(Error::Own)?;
     let aws = aws(config, owner.clone(), &metrics).await?;
+    progress.awaits("AWS to say which account this is");
+    let home = aws.home().await.map_err(Error::PrepareAws)?;
     progress.awaits("state and status to be read back");
+    // Before this operator becomes the one writer: if it may not go on with what is there, whoever does so now shall.
+    let states = publish::states(&config.kafka, &topics).await;
+    check_predecessor(&states.map_err(Error::TakeOver)?, &owner, &home)?;
     let transactional_id = format!("{}.operator.{}", config.topics.prefix, config.name);
     let publisher = Publisher::start(&config.kafka, &topics, &transactional_id, patience).await;
     let (publisher, remembered) = publisher.map_err(Error::TakeOver)?;
-    let states = remembered
-        .iter()
-        .filter_map(|(name, remembered)| Some((name, remembered.state.as_ref()?)));
-    owner.check_predecessor(states.clone()).map_err(Error::Succeed)?;
+    check_predecessor(&remembered, &owner, &home)?;
     let queue = Arc::new(Queue::new(config.resync));
     let requests = Arc::clone(&queue);
     progress.awaits("the spec topic to be read to its end");
@@ -150,9 +153,6 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     for name in remembered.keys() {
         queue.request(name);
     }
-    progress.awaits("AWS to say which account this is");
-    let home = aws.home().await.map_err(Error::PrepareAws)?;
-    home.check_predecessor(states).map_err(Error::GoOn)?;
     let around = Surroundings {
         owner: owner.clone(),
         home: home.clone(),
@@ -190,6 +190,15 @@ async fn start(config: &Config, metrics: Metrics, progress: Progress) -> Result<
     })
 }
 
+/// Holds that this operator may go on with what the topics remember.
+fn check_predecessor(remembered: &BTreeMap<Name, Remembered>, owner: &Owner, home: &Home) -> Result<(), Error> {
+    let states = remembered
+        .iter()
+        .filter_map(|(name, remembered)| Some((name, remembered.state.as_ref()?)));
+    owner.check_predecessor(states.clone()).map_err(Error::Succeed)?;
+    home.check_predecessor(states).map_err(Error::GoOn)
+}
+
 fn observer<C: Cloud>(cloud: &Arc<C>, progress: &Progress) -> Observer {
     let progress = progress.clone();
     Observer::start_telling(Arc::clone(cloud), move |answer| {
@@ -223,7 +232,12 @@ impl Operator {
             reason = self.publisher.fenced() => Err(Error::GiveWay(reason)),
             never = self.go_round(config) => match never {},
         };
-        self.ctx.metrics.leads(!matches!(ended, Err(Error::GiveWay(_))));
+        if let Err(Error::GiveWay(_)) = ended {
+            // Another looks after the connectors by now, so the passes in hand end where they are, as if this one were killed.
+            self.ctx.metrics.leads(false);
+            self.queue.close();
+            return ended;
+        }
         self.queue.close();
         tracing::info!("Finishing the passes in hand");
         let finished = tokio::time::timeout(config.shutdown_timeout, async {

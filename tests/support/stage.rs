@@ -133,8 +133,15 @@ impl Stage {
     pub fn beside(&self) -> Self {
         Self {
             prefix: unique("penstock"),
+            ..self.with_flags(&[])
+        }
+    }
+
+    /// Returns the stage of one more operator of the same topics, beside the one that runs.
+    pub fn with_flags(&self, flags: &[&str]) -> Self {
+        Self {
             operator_port: free_port(),
-            flags: Vec::new(),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             ..self.clone()
         }
     }

@@ -1,6 +1,7 @@
 //! The depth of a queue, in its own region and, when asked for, as another role.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::Region;
 use aws_config::sts::AssumeRoleProvider;
@@ -25,6 +26,9 @@ pub(super) struct QueueClients {
     clock: ServerClock,
 }
 
+/// The longest that the number of deletes is waited for: the depth, which is there already, is worth more.
+const DELETED_LIMIT: Duration = Duration::from_secs(5);
+
 /// Queues that share clients: the same region, as the same role.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct QueueAccess {
@@ -37,16 +41,23 @@ pub(super) async fn depth(aws: &Aws, source: &SqsSource, deleted_within: Option<
     let clients = clients(aws, source).await;
     let depth = attributes(aws, &clients, source).await?;
     let Some(window) = deleted_within else { return Ok(depth) };
-    match metrics::deleted(aws, &clients.cloudwatch, &clients.clock, source, window).await {
-        Ok(deleted) => Ok(QueueDepth {
-            deleted: Some(deleted),
-            ..depth
-        }),
-        Err(error) => {
-            tracing::debug!(%error, queue = source.queue_url, "Could not read how many messages were deleted");
-            Ok(depth)
+    let deleted = metrics::deleted(aws, &clients.cloudwatch, &clients.clock, source, window);
+    let why = match tokio::time::timeout(DELETED_LIMIT, deleted).await {
+        Ok(Ok(deleted)) => {
+            return Ok(QueueDepth {
+                deleted: Some(deleted),
+                ..depth
+            });
         }
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer in {DELETED_LIMIT:?}"),
+    };
+    tracing::debug!(
+        why,
+        queue = source.queue_url,
+        "Could not read how many messages were deleted"
+    );
+    Ok(depth)
 }
 
 async fn attributes(aws: &Aws, clients: &QueueClients, source: &SqsSource) -> Result<QueueDepth, Error> {

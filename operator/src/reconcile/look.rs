@@ -1,6 +1,8 @@
 //! What a pass reads before it decides.
 
-use penstock_crds::Connector;
+use std::time::Duration;
+
+use penstock_crds::{Connector, SqsSource};
 
 use super::Error;
 use crate::cloud::{self, Cloud};
@@ -8,6 +10,9 @@ use crate::observe::Observer;
 use crate::plan::accept::{Judged, Verdict};
 use crate::plan::proof::asks_for_tasks;
 use crate::plan::resources::{Observed, QueueDepth, Subject, Tasks};
+
+/// The longest that a queue is waited for: whoever reads it comes again, and others are not to wait for it.
+pub(crate) const QUEUE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads what a decision needs: the resources, and the queue of a connector that is wanted, and the health of its tasks.
 pub(crate) async fn look<C: Cloud>(
@@ -77,12 +82,27 @@ impl From<Result<QueueDepth, cloud::Error>> for Looked {
     }
 }
 
+/// Reads a queue, which may be one that never answers.
+pub(crate) async fn depth<C: Cloud>(
+    cloud: &C,
+    source: &SqsSource,
+    deleted_within: Option<u64>,
+) -> Result<QueueDepth, cloud::Error> {
+    let read = tokio::time::timeout(QUEUE_LIMIT, cloud.queue(source, deleted_within));
+    read.await.unwrap_or_else(|_| {
+        Err(cloud::Error::Reach {
+            operation: "GetQueueAttributes".to_owned(),
+            reason: format!("no answer in {QUEUE_LIMIT:?}"),
+        })
+    })
+}
+
 /// Reads the queue. One that cannot be read keeps nothing from being repaired; the status says that it is unknown.
 async fn queue<C: Cloud>(cloud: &C, judged: &Judged) -> Looked {
     let Verdict::Keep(connector, _) = &judged.verdict else {
         return Looked::default();
     };
-    let read = cloud.queue(&connector.source, deleted_within(connector)).await;
+    let read = depth(cloud, &connector.source, deleted_within(connector)).await;
     read.inspect_err(|error| tracing::warn!(%error, queue = connector.source.queue_url, "Queue not read"))
         .into()
 }
@@ -92,7 +112,7 @@ pub(super) async fn looked_at_again<C: Cloud>(cloud: &C, judged: &Judged, first:
     let Verdict::Keep(connector, _) = &judged.verdict else {
         return first;
     };
-    let read = cloud.queue(&connector.source, None).await;
+    let read = depth(cloud, &connector.source, None).await;
     let read = read.inspect_err(|error| tracing::warn!(%error, "Queue not read again; nothing falls asleep"));
     let deleted = first.depth.and_then(|first| first.deleted);
     read.map(|depth| QueueDepth { deleted, ..depth }).into()

@@ -887,6 +887,11 @@ async fn an_orphan_that_is_gone_is_told_to_be_deleted_but_only_after_a_look() {
         world.condition(ConditionType::Deleted),
         (Truth::True, "Removed".to_owned())
     );
+    let told = world.message(ConditionType::Deleted);
+    assert!(
+        told.contains("was not looked at"),
+        "its service alone is known to be gone: {told}"
+    );
     let records = world.records();
     world.look_for_orphans(&[]).await;
     assert_eq!(world.records(), records);

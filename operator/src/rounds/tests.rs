@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use penstock_crds::ConnectorSpec;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use crate::observe::Observer;
 use crate::orphans::{Orphans, Sighting};
 use crate::plan::accept::accept;
 use crate::plan::resources::{QueueDepth, ServiceLife};
+use crate::reconcile::QUEUE_LIMIT;
 use crate::samples::{home, orders_spec, owner, wanted};
 use crate::telemetry::Metrics;
 
@@ -127,7 +129,7 @@ async fn a_queue_that_does_not_answer_holds_up_no_other_connector_and_not_the_ne
     let began = Instant::now();
     look_at_queues(&ctx, &queue, &Silent::default()).await;
     assert_eq!(queue.depth().0, 1, "the one that answers wakes");
-    assert!(began.elapsed() <= LOOK_LIMIT, "{:?}", began.elapsed());
+    assert!(began.elapsed() <= QUEUE_LIMIT, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use penstock_crds::{Condition, ConditionType, Connector, Phase, Status, Truth};
 
-use super::ownership::{ORPHANED, left_behind, name_taken, orphaned};
+use super::ownership::{ORPHANED, is_orphaned, left_behind, name_taken, orphaned};
 use super::{Outcome, is_gone};
 use crate::plan::accept::Verdict;
 use crate::plan::desired::Surroundings;
@@ -48,6 +48,18 @@ pub(super) fn conditions(outcome: Outcome<'_>) -> Vec<Condition> {
 }
 
 fn deleted(outcome: Outcome<'_>) -> Judgement {
+    let (state, name) = (&outcome.judged.state, outcome.name);
+    // Orphans are looked for by their services.
+    if state.accepted.is_none() && outcome.previous.is_some_and(is_orphaned) {
+        let service = outcome.owner.name.service_name(name);
+        return yes(
+            "Removed",
+            format!(
+                "the service `{service}` is gone; whether it left a scalable target, alarms or task definitions was not \
+                 looked at: `penstock prune` takes them along, and who deletes a service by hand does not"
+            ),
+        );
+    }
     let left = outcome
         .observed
         .and_then(|observed| left_behind(outcome.owner, outcome.name, observed));

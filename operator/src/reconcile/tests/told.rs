@@ -53,6 +53,30 @@ async fn a_queue_that_cannot_be_read_is_told_with_what_to_do_as_long_as_it_is_ne
     world.is(ConditionType::Degraded, Truth::True, "QueueUnknown");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_never_answers_is_waited_for_a_little_and_keeps_nothing_from_being_repaired() {
+    let (world, told) = running().await;
+    world.converge(&told).await;
+    world.cloud.take_calls();
+    let source = orders_spec().source.expect("the sample has a source");
+    let url = source.sqs.expect("it is a queue").queue_url.expect("it is named");
+    world.cloud.silence_queue(&url);
+    world
+        .cloud
+        .meddle(&orders(), |observed| observed.resources.alarms.clear());
+    let began = tokio::time::Instant::now();
+    world.pass(&told).await;
+    assert!(
+        began.elapsed() < QUEUE_LIMIT + Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(world.cloud.take_calls().len(), 4, "the alarms are back");
+    world.is(ConditionType::Degraded, Truth::True, "QueueUnknown");
+    let message = world.message(ConditionType::Degraded);
+    assert!(message.contains("no answer in 10s"), "{message}");
+}
+
 #[tokio::test]
 async fn a_queue_that_only_its_own_policies_read_need_not_be_read() {
     let (world, _) = running().await;
