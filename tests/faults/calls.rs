@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use penstock_tests::bridge::{Queue, Rig};
+use penstock_tests::bridge::{LATER, Letter, Queue, Rig};
 use penstock_tests::kafka::Broker;
 use penstock_tests::sqs_proxy::{Entries, Fault, Operation, Refusal, When};
 use serde_json::json;
@@ -74,4 +74,22 @@ calls! {
     deletes_that_are_slow_are_waited_for: Delete, Fault::Delay(Duration::from_secs(1)), None;
     entries_of_a_delete_that_failed_are_deleted_again: Delete, Fault::FailEntries(Entries::Untouched), None;
     entries_of_a_delete_that_were_executed_and_called_failed_are_no_matter: Delete, Fault::FailEntries(Entries::Executed), None;
+}
+
+/// Groups whose messages come by the batch, so that all but the first of each wait for a delete that fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_of_many_groups_go_on_once_they_work_again() {
+    let [_, queue] = Queue::of_each_kind().await;
+    let rig = Rig::new(Broker::shared().await, queue).await;
+    let rig = rig.set(json!({"source": {"visibilityTimeout": "10s"}}));
+    let letter = |number: usize| Letter::grouped(json!({"n": number}).to_string(), format!("customer-{}", number / 10));
+    let letters: Vec<_> = (0..500).map(letter).collect();
+    let sent = rig.queue.send(&letters).await;
+    let throttled = Fault::Refuse(Refusal::Throttled);
+    let rule = rig.proxy.rule(Operation::Delete, When::Always, throttled);
+    let bridge = rig.bridge().await;
+    rig.stored(&bridge, sent.len() as u64, LATER).await;
+    assert!(rule.hits() > 0, "no delete was throttled");
+    rule.off();
+    rig.finish(bridge, &sent, 0).await;
 }

@@ -10,12 +10,22 @@ use penstock_tests::bridge::{Bridge, Rig};
 use penstock_tests::error::equal;
 use penstock_tests::kafka::Broker;
 use penstock_tests::random::Random;
+use penstock_tests::sqs_proxy::{Entries, Fault, Operation, Refusal, When};
 use penstock_tests::wait_until;
 
 use crate::ledger::Ledger;
 
 /// How long one step of progress may take before the run is given up.
 const STANDSTILL: Duration = Duration::from_secs(1800);
+
+/// How long SQS takes no delete, each time.
+pub(crate) const OUTAGE: Duration = Duration::from_secs(2);
+/// What becomes of deletes meanwhile, by turns.
+const REFUSALS: [Fault; 3] = [
+    Fault::Refuse(Refusal::Internal),
+    Fault::Refuse(Refusal::Throttled),
+    Fault::FailEntries(Entries::Untouched),
+];
 
 /// What was done so far.
 #[derive(Debug, Default)]
@@ -25,6 +35,8 @@ pub(crate) struct Tally {
     pub(crate) broker_kills: AtomicU64,
     pub(crate) broker_stops: AtomicU64,
     pub(crate) cuts: AtomicU64,
+    pub(crate) outages: AtomicU64,
+    pub(crate) refused: AtomicU64,
     pub(crate) scrapes: AtomicU64,
 }
 
@@ -33,12 +45,13 @@ impl fmt::Display for Tally {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         write!(
             out,
-            "{} SIGKILLs, {} SIGTERMs, broker {} times killed and {} times restarted, {} cuts",
+            "{} SIGKILLs, {} SIGTERMs, broker {} times killed and {} times restarted, {} cuts, {} outages of deletes",
             count(&self.kills),
             count(&self.stops),
             count(&self.broker_kills),
             count(&self.broker_stops),
-            count(&self.cuts)
+            count(&self.cuts),
+            count(&self.outages)
         )
     }
 }
@@ -115,7 +128,7 @@ pub(crate) async fn end_one(rig: &Rig<'_>, bridge: &Bridge, end: End, tally: &Ta
     Ok(())
 }
 
-/// What is done to the way to Kafka.
+/// What is done to the ways to Kafka and SQS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
     /// Every connection is cut.
@@ -124,16 +137,32 @@ pub(crate) enum Blow {
     Kill,
     /// The broker is stopped and comes back.
     Restart,
+    /// SQS takes no deletes for a while, or only half of each batch.
+    Deletes(Fault),
+}
+
+/// How many blows of each kind there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) cuts: u32,
+    pub(crate) restarts: u32,
+    pub(crate) outages: u32,
 }
 
 /// Returns blows with their points of progress, in order.
-pub(crate) fn blows(random: &mut Random, cuts: u32, restarts: u32, from: u64, to: u64) -> Vec<(u64, Blow)> {
-    let mut blows: Vec<_> = points(random, cuts, from, to)
+pub(crate) fn blows(random: &mut Random, counts: Counts, from: u64, to: u64) -> Vec<(u64, Blow)> {
+    let mut blows: Vec<_> = points(random, counts.cuts, from, to)
         .into_iter()
         .map(|at| (at, Blow::Cut))
         .collect();
-    let restarts = points(random, restarts, from, to).into_iter().enumerate();
+    let restarts = points(random, counts.restarts, from, to).into_iter().enumerate();
     blows.extend(restarts.map(|(place, at)| (at, if place % 2 == 0 { Blow::Kill } else { Blow::Restart })));
+    let outages = points(random, counts.outages, from, to).into_iter();
+    blows.extend(
+        outages
+            .zip(REFUSALS.into_iter().cycle())
+            .map(|(at, fault)| (at, Blow::Deletes(fault))),
+    );
     blows.sort_by_key(|(at, _)| *at);
     blows
 }
@@ -166,6 +195,15 @@ pub(crate) async fn strike(
                 broker.restart().await?;
                 &tally.broker_stops
             }
+            Blow::Deletes(fault) => {
+                let rule = |rig: &&Rig<'_>| rig.proxy.rule(Operation::Delete, When::Always, *fault);
+                let rules: Vec<_> = rigs.iter().map(rule).collect();
+                tokio::time::sleep(OUTAGE).await;
+                rules.iter().for_each(|rule| rule.off());
+                let refused = rules.iter().map(|rule| rule.hits()).sum();
+                tally.refused.fetch_add(refused, Ordering::Relaxed);
+                &tally.outages
+            }
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -178,7 +216,12 @@ mod tests {
 
     #[test]
     fn what_is_done_and_when_follows_from_the_seed() {
-        let plan = |seed| blows(&mut Random::new(seed), 5, 4, 100, 1_000);
+        let counts = Counts {
+            cuts: 5,
+            restarts: 4,
+            outages: 6,
+        };
+        let plan = |seed| blows(&mut Random::new(seed), counts, 100, 1_000);
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));
         let plan = plan(1);
@@ -186,5 +229,8 @@ mod tests {
         assert!(plan.iter().all(|(at, _)| (100..1_000).contains(at)));
         let count = |wanted| plan.iter().filter(|(_, blow)| *blow == wanted).count();
         assert_eq!((count(Blow::Cut), count(Blow::Kill), count(Blow::Restart)), (5, 2, 2));
+        for fault in REFUSALS {
+            assert_eq!(count(Blow::Deletes(fault)), 2, "{fault:?}");
+        }
     }
 }

@@ -50,6 +50,9 @@ pub(crate) struct BridgeArgs {
     /// Cuts of every connection between bridges and broker
     #[arg(long, default_value_t = 40)]
     pub(crate) cuts: u32,
+    /// Times that SQS refuses deletes for two seconds, whole calls or every second entry
+    #[arg(long, default_value_t = 20)]
+    pub(crate) delete_outages: u32,
     /// Seconds for which Kafka stalls while messages of 1 MiB wait and the bridge has 256 MiB; 0 leaves that out
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(..=300))]
     pub(crate) stall: u64,

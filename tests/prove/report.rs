@@ -8,6 +8,7 @@ use penstock_tests::parts::checkout;
 use penstock_tests::{Error, rundir};
 
 use crate::BridgeArgs;
+use crate::chaos::OUTAGE;
 use crate::ledger::{Faults, Outcome};
 
 /// What the part of the run showed that had no faults but stops.
@@ -54,6 +55,9 @@ pub(crate) struct Proof {
     pub(crate) broker_kills: u64,
     pub(crate) broker_stops: u64,
     pub(crate) cuts: u64,
+    pub(crate) outages: u64,
+    /// Calls that met one of them.
+    pub(crate) refused: u64,
     pub(crate) scrapes: u64,
 }
 
@@ -133,11 +137,14 @@ fn table(proof: &Proof) -> String {
     let _ = write!(
         table,
         "\nSIGTERMs under load: {}, each with exit code 0 and nothing left hidden in the queue. Broker: {} times SIGKILL, {} times SIGTERM, data kept. \
-         Connections to it cut: {} times. Scrapes of the metrics: {}, every one of which added up. Wall time: {} min {} s.\n\n    {}\n",
+         Connections to it cut: {} times. Deletes refused, whole calls or every second entry: {} times for {} s, {} calls. Scrapes of the metrics: {}, every one of which added up. Wall time: {} min {} s.\n\n    {}\n",
         proof.stops,
         proof.broker_kills,
         proof.broker_stops,
         proof.cuts,
+        proof.outages,
+        OUTAGE.as_secs(),
+        grouped(proof.refused),
         grouped(proof.scrapes),
         proof.seconds / 60,
         proof.seconds % 60,
@@ -163,13 +170,15 @@ fn stall(proof: &Proof) -> String {
 fn command(proof: &Proof) -> String {
     let args = &proof.args;
     format!(
-        "hack/prove bridge --messages {} --fifo-messages {} --kills {} --stops {} --broker-restarts {} --cuts {} --stall {} --seed {}",
+        "hack/prove bridge --messages {} --fifo-messages {} --kills {} --stops {} --broker-restarts {} --cuts {} \
+         --delete-outages {} --stall {} --seed {}",
         args.messages,
         args.fifo_messages,
         args.kills,
         args.stops,
         args.broker_restarts,
         args.cuts,
+        args.delete_outages,
         args.stall,
         proof.seed
     )

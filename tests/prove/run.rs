@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::BridgeArgs;
-use crate::chaos::{End, Tally, blows, end_at, end_one, points, strike};
+use crate::chaos::{Counts, End, Tally, blows, end_at, end_one, points, strike};
 use crate::feed::{Feed, feed};
 use crate::ledger::Ledger;
 use crate::reader::{Reader, Shelf};
@@ -84,6 +84,8 @@ pub(crate) async fn prove(args: &BridgeArgs) -> Result<bool, Error> {
         broker_kills: tally.broker_kills.load(Ordering::Relaxed),
         broker_stops: tally.broker_stops.load(Ordering::Relaxed),
         cuts: tally.cuts.load(Ordering::Relaxed),
+        outages: tally.outages.load(Ordering::Relaxed),
+        refused: tally.refused.load(Ordering::Relaxed),
         stops: tally.stops.load(Ordering::Relaxed),
         scrapes: tally.scrapes.load(Ordering::Relaxed),
     };
@@ -181,7 +183,7 @@ async fn stalled(args: &BridgeArgs) -> Result<[Option<u64>; 2], Error> {
     Ok(outlived.into())
 }
 
-/// SIGKILLs, broker restarts and cuts, all at once.
+/// SIGKILLs, broker restarts, cuts and deletes that fail, all at once.
 async fn everything(
     args: &BridgeArgs,
     broker: &Broker,
@@ -190,8 +192,8 @@ async fn everything(
     tally: &Tally,
 ) -> Result<(), Error> {
     eprintln!(
-        "== {} SIGKILLs, {} restarts of the broker, {} cuts",
-        args.kills, args.broker_restarts, args.cuts
+        "== {} SIGKILLs, {} restarts of the broker, {} cuts, {} outages of deletes",
+        args.kills, args.broker_restarts, args.cuts, args.delete_outages
     );
     let fifo = fifo_share(args.kills);
     let plans = [(args.kills - fifo, &lanes[0]), (fifo, &lanes[1])].map(|(kills, lane)| {
@@ -204,7 +206,12 @@ async fn everything(
     });
     let sum = |part: fn(&Lane<'_>) -> u32| lanes.iter().map(|lane| u64::from(part(lane))).sum::<u64>();
     let (calm, total) = (sum(|lane| lane.calm), sum(|lane| lane.total));
-    let blows = blows(random, args.cuts, args.broker_restarts, calm, total.max(calm + 1));
+    let counts = Counts {
+        cuts: args.cuts,
+        restarts: args.broker_restarts,
+        outages: args.delete_outages,
+    };
+    let blows = blows(random, counts, calm, total.max(calm + 1));
     let killed = |place: usize| {
         let (lane, plan) = (&lanes[place], &plans[place]);
         async move {
