@@ -232,13 +232,12 @@ impl Operator {
             reason = self.publisher.fenced() => Err(Error::GiveWay(reason)),
             never = self.go_round(config) => match never {},
         };
-        if let Err(Error::GiveWay(_)) = ended {
+        self.queue.close();
+        if matches!(ended, Err(Error::GiveWay(_))) {
             // Another looks after the connectors by now, so the passes in hand end where they are, as if this one were killed.
             self.ctx.metrics.leads(false);
-            self.queue.close();
             return ended;
         }
-        self.queue.close();
         tracing::info!("Finishing the passes in hand");
         let finished = tokio::time::timeout(config.shutdown_timeout, async {
             while passes.join_next().await.is_some() {}

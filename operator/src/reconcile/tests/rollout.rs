@@ -30,6 +30,16 @@ impl World {
         self.ctx.memory.get(&orders()).state.expect("it was accepted").handled
     }
 
+    /// Lets the newest deployment fail as ECS does when it goes back to what ran before.
+    fn fail_and_go_back_to(&self, before: &Observed) {
+        self.fail_on_the_spot(DeploymentProgress::Failed);
+        self.cloud.meddle(&orders(), |observed| {
+            observed.resources.service = before.resources.service.clone();
+            observed.task_definition_arn = before.task_definition_arn.clone();
+            observed.counts.running = observed.counts.desired;
+        });
+    }
+
     pub(super) fn is(&self, kind: ConditionType, truth: Truth, reason: &str) {
         assert_eq!(self.condition(kind), (truth, reason.to_owned()), "{kind:?}");
     }
@@ -271,12 +281,7 @@ async fn tasks_that_work_are_not_replaced_for_a_failure_of_what_was_taken_back()
     world.converge(&told).await;
     let before = world.cloud.observed(&orders());
     world.pass(&with_image("bad:1", 8)).await;
-    world.fail_on_the_spot(DeploymentProgress::Failed);
-    world.cloud.meddle(&orders(), |observed| {
-        observed.resources.service = before.resources.service.clone();
-        observed.task_definition_arn = before.task_definition_arn.clone();
-        observed.counts.running = observed.counts.desired;
-    });
+    world.fail_and_go_back_to(&before);
     let mut back = told.clone();
     let Latest::Written(written) = &mut back.connector else {
         panic!("a document was written")
@@ -298,12 +303,7 @@ async fn a_service_that_was_deleted_by_hand_is_made_of_what_proved_itself_and_no
     let before = world.cloud.observed(&orders());
     let bad = with_image("bad:1", 8);
     world.pass(&bad).await;
-    world.fail_on_the_spot(DeploymentProgress::Failed);
-    world.cloud.meddle(&orders(), |observed| {
-        observed.resources.service = before.resources.service.clone();
-        observed.task_definition_arn = before.task_definition_arn.clone();
-        observed.counts.running = observed.counts.desired;
-    });
+    world.fail_and_go_back_to(&before);
     world.pass(&bad).await;
     world.is(ConditionType::Synced, Truth::False, "RolledBack");
     world.cloud.meddle(&orders(), |observed| {
